@@ -1,0 +1,152 @@
+"""What analysis code may know of a model. Torch is named in signatures only; nothing here loads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from sessions.artifacts import Model
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+
+class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape of a decoder-only transformer."""
+
+    architecture: str  # gpt2, llama, gpt_neox, attn-only, ...
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    d_mlp: int = 0  # 0: attention only
+    d_vocab: int
+    n_ctx: int
+    n_kv_heads: int = 0  # 0: as many as heads
+    act_fn: str = "gelu_new"
+    gated_mlp: bool = False
+    normalization: Literal["LN", "RMS", "none"] = "LN"
+    eps: float = 1e-5
+    positions: Literal["learned", "rotary", "none"] = "learned"
+    rotary_dim: int = 0
+    rotary_base: float = 10000.0
+    rotary_adjacent_pairs: bool = False
+    parallel_attn_mlp: bool = False
+    attn_scale: float = 0.0  # 0: sqrt(d_head)
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back. Tokens carry their leading space as the tokenizer writes it."""
+
+    name: str
+    bos_id: int | None  # put before every prompt when not None
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the text, without a beginning-of-sequence token. CallError names a word outside a word-level vocabulary."""
+        ...
+
+    def decode(self, ids: list[int]) -> str: ...
+
+    def token_texts(self, ids: list[int]) -> list[str]:
+        """Each id as a person reads it."""
+        ...
+
+
+class Cache(NamedTuple):
+    """One clean forward. Kept small: the residual stream before each layer, what the heads wrote, what the MLPs wrote."""
+
+    resid_pre: Float[Tensor, "layers_plus_1 batch pos d_model"]  # the last entry is the final residual stream
+    z: Float[Tensor, "layer batch pos head d_head"]  # mixed values, before W_O
+    mlp_out: Float[Tensor, "layer batch pos d_model"]  # zeros where there is no MLP
+    pattern: Float[Tensor, "layer batch head query key"] | None  # after softmax, when asked for
+
+
+class Edit(Protocol):
+    """Changes made to a pass on its way. Rows are the flattened batch (variant-major: all prompts of variant 0 first).
+
+    Only the layers in `layers` are asked; every method returns a tensor of the same shape, in place or new.
+    """
+
+    layers: frozenset[int]
+
+    def z(self, layer: int, z: Float[Tensor, "rows pos head d_head"]) -> Float[Tensor, "rows pos head d_head"]: ...
+
+    def mlp_out(self, layer: int, out: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]: ...
+
+
+class TransformerModel(Protocol):
+    """A decoder-only transformer, evaluated without gradients. Prompts are right-padded: attention is causal, so padding
+    after the last token changes nothing before it, and no mask is needed."""
+
+    handle: Model
+    config: TransformerConfig
+    tokenizer: Tokenizer
+    device: torch.device
+    dtype: torch.dtype
+
+    def forward(self, tokens: Int[Tensor, "batch pos"], *, pattern: bool = False, upto: int | None = None) -> Cache:
+        """One pass, kept. `upto` stops before that layer (then later entries are missing)."""
+        ...
+
+    def run_from(
+        self,
+        layer: int,
+        residual: Float[Tensor, "rows pos d_model"],
+        *,
+        edit: Edit | None = None,
+        start: Literal["attention", "mlp"] = "attention",
+        at: Int[Tensor, "rows k"] | None = None,
+    ) -> Float[Tensor, "rows pos_or_k d_model"]:
+        """The final residual stream (before the last norm), from layer `layer` on, given what enters it.
+
+        `start="mlp"`: `residual` is what enters the MLP sub-block, attention already added (for parallel blocks this is
+        refused with ValueError: there the MLP reads what attention reads). With `at`, only those positions of the
+        result are computed in the last block and returned.
+        """
+        ...
+
+    def unembed(
+        self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
+    ) -> Float[Tensor, "rows k vocab"]:
+        """Final norm and unembedding; with `columns`, only those tokens' logits."""
+        ...
+
+    def attention_output(
+        self, layer: int, z: Float[Tensor, "rows pos head d_head"]
+    ) -> Float[Tensor, "rows pos d_model"]:
+        """z W_O summed over heads, plus b_O: what attention adds to the residual stream."""
+        ...
+
+    def head_output(
+        self, layer: int, head: int, z: Float[Tensor, "rows pos d_head"]
+    ) -> Float[Tensor, "rows pos d_model"]:
+        """One head's part of it, without b_O."""
+        ...
+
+
+class RecurrentModel(Protocol):
+    """h_t = f([h_{t-1}; x_t]), y_t = g(h_t), h_0 = 0 (MIPS, section 2.1): a recurrent network with MLPs inside."""
+
+    handle: Model
+    task: str  # the task it was trained on, for titles only; "" if unknown
+    hidden: int
+    inputs: int
+    outputs: int
+
+    def step(
+        self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch inputs"]
+    ) -> Float[Tensor, "batch hidden"]: ...
+
+    def readout(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch outputs"]: ...
+
+    def run(
+        self, x: Float[Tensor, "batch pos inputs"]
+    ) -> tuple[Float[Tensor, "batch pos hidden"], Float[Tensor, "batch pos outputs"]]:
+        """Hidden states after each input, and raw outputs (round them)."""
+        ...
+
+
+__all__ = ["Cache", "Edit", "RecurrentModel", "Tokenizer", "TransformerConfig", "TransformerModel"]

@@ -1,0 +1,278 @@
+"""What an operation is: a record that points to a plain function, its typed parameters, and the Context it is given.
+
+An operation is `def f(params: P, ctx: Context) -> Sequence[AnyArtifact]`, where `P` is a frozen msgspec struct whose
+fields carry type, default, bounds, choices and one line of help. Forms, the command line and the documentation are made
+from that struct by `describe`. This module and every `operations.py` load without torch: mathematics is imported inside
+the functions, so listing the catalogue costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+
+from sessions.artifacts import AnyArtifact, Kind
+from sessions.errors import CallError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.models.protocols import RecurrentModel, TransformerModel
+
+# A reference to an input artifact: `@12`, or `@last`, the newest of the kind that fits. A model may also be named by its
+# source (`zoo:tpp`): the engine then records the loading as a step of its own first.
+ModelRef = Annotated[str, msgspec.Meta(description="model to use: @ID or a source", extra={"kind": "model"})]
+PromptsRef = Annotated[str, msgspec.Meta(description="prompts to use: @ID", extra={"kind": "prompts"})]
+MatrixRef = Annotated[str, msgspec.Meta(description="matrix to use: @ID", extra={"kind": "matrix"})]
+GraphRef = Annotated[str, msgspec.Meta(description="graph to use: @ID", extra={"kind": "graph"})]
+ProgramRef = Annotated[str, msgspec.Meta(description="program to use: @ID", extra={"kind": "program"})]
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every parameter struct. Give each field `Annotated[type, Meta(description=..., ge=..., le=...)]`."""
+
+
+class Context(Protocol):
+    """Everything an operation may ask of the world. It never sees a screen, a socket or a file."""
+
+    seed: int
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The step's generator, made from its seed: the same seed gives the same result."""
+        ...
+
+    def torch_generator(self, device: str = "cpu") -> torch.Generator: ...
+
+    def artifact(self, ref: str) -> AnyArtifact:
+        """The artifact behind a reference of the parameters."""
+        ...
+
+    def transformer(self, ref: str) -> TransformerModel:
+        """The model behind a reference, loaded (once per engine). CallError when it is an RNN."""
+        ...
+
+    def rnn(self, ref: str) -> RecurrentModel: ...
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """Say how far the work is. Call it after every batch: it is also where cancelling takes effect (CancelledError)
+        and where interactive questions are answered in between. It costs microseconds when nothing waits."""
+        ...
+
+    def partial(self, artifact: AnyArtifact) -> None:
+        """Show a result before it is whole (NaN where unknown). Sent at most ten times a second, never stored."""
+        ...
+
+    def checkpoints(self) -> dict[str, Any]:
+        """What earlier, interrupted runs of this very step saved: unit key -> value."""
+        ...
+
+    def checkpoint(self, unit: str, value: Any) -> None:
+        """Keep a finished unit (plain values and numpy arrays) so that a resumed step does not do it again."""
+        ...
+
+    def log(self, message: str) -> None: ...
+
+
+P = TypeVar("P", bound=Params)
+Function = Callable[[Any, Context], Sequence[AnyArtifact]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method. `name` is `subject.verb_phrase`; raise `version` when the same parameters would give other numbers."""
+
+    name: str
+    title: str  # as a menu shows it
+    summary: str  # one or two sentences of help: what you get
+    params: type[Params]
+    gives: tuple[Kind, ...]
+    function: Function
+    version: int = 1
+    interactive: bool = False  # answers in well under a second and may run between the batches of a long step
+    source: str = ""  # paper, section or equation
+
+
+class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One parameter, as a form or the command line needs it. Crosses the process boundary."""
+
+    name: str
+    type: Literal["int", "float", "str", "bool", "choice", "artifact", "list"]
+    help: str = ""
+    required: bool = False
+    default: Any = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    kind: str = ""  # for type "artifact": the kind that fits
+    optional: bool = False  # None is allowed
+
+
+class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    title: str
+    summary: str
+    fields: tuple[FieldInfo, ...]
+    gives: tuple[str, ...]
+    version: int
+    interactive: bool
+    source: str = ""
+
+
+def describe(operation: Operation) -> OperationInfo:
+    """The operation as data, for `iwb ops`, forms and help."""
+    return OperationInfo(
+        name=operation.name,
+        title=operation.title,
+        summary=operation.summary,
+        fields=tuple(_field(f) for f in _struct_fields(operation.params)),
+        gives=operation.gives,
+        version=operation.version,
+        interactive=operation.interactive,
+        source=operation.source,
+    )
+
+
+def _struct_fields(params: type[Params]) -> tuple[msgspec.inspect.Field, ...]:
+    info = msgspec.inspect.type_info(params)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return info.fields
+
+
+def _field(field: msgspec.inspect.Field) -> FieldInfo:
+    help_text, kind = "", ""
+    of: msgspec.inspect.Type = field.type
+    optional = False
+    while True:
+        if isinstance(of, msgspec.inspect.Metadata):
+            help_text = help_text or (of.extra_json_schema or {}).get("description", "")
+            kind = kind or (of.extra or {}).get("kind", "")
+            of = of.type
+        elif isinstance(of, msgspec.inspect.UnionType):
+            optional = any(isinstance(t, msgspec.inspect.NoneType) for t in of.types)
+            of = next(t for t in of.types if not isinstance(t, msgspec.inspect.NoneType))
+        else:
+            break
+    choices: tuple[str, ...] = ()
+    name: Any = "str"
+    low: float | None = None
+    high: float | None = None
+    match of:
+        case msgspec.inspect.BoolType():
+            name = "bool"
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+            name = "int" if isinstance(of, msgspec.inspect.IntType) else "float"
+            low = of.ge if of.ge is not None else of.gt
+            high = of.le if of.le is not None else of.lt
+        case msgspec.inspect.LiteralType():
+            name, choices = "choice", tuple(str(v) for v in of.values)
+        case msgspec.inspect.StrType():
+            name = "artifact" if kind else "str"
+        case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
+            name = "list"
+        case _:
+            raise TypeError(f"parameter {field.name}: a form has no field for {of}")
+    default = None if field.default is msgspec.NODEFAULT else field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
+    return FieldInfo(
+        name=field.name,
+        type=name,
+        help=help_text,
+        required=field.required,
+        default=default,
+        minimum=low,
+        maximum=high,
+        choices=choices,
+        kind=kind,
+        optional=optional,
+    )
+
+
+def parse(operation: Operation, values: dict[str, Any]) -> Params:
+    """The parameter struct from named values, text or typed. CallError names the parameter and what would be right."""
+    fields = {f.name: f for f in describe(operation).fields}
+    for name in values:
+        if name not in fields:
+            raise CallError(f"unknown parameter '{name}'", operation.name, nearest(name, fields))
+    for name, field in fields.items():
+        if field.required and name not in values:
+            raise CallError(f"parameter '{name}' is missing", operation.name, f"give {name}=... ({_expected(field)})")
+    checked = {name: _check(operation.name, fields[name], value) for name, value in values.items()}
+    try:
+        return msgspec.convert(checked, operation.params, strict=False)
+    except msgspec.ValidationError as error:  # a rule that FieldInfo does not carry
+        raise CallError(str(error), operation.name) from None
+
+
+def _expected(field: FieldInfo) -> str:
+    if field.choices:
+        return "one of " + ", ".join(field.choices)
+    if field.type == "artifact":
+        return f"a {field.kind}, written @ID or @last" + (
+            ", or a source such as zoo:tpp" if field.kind == "model" else ""
+        )
+    names = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "str": "text",
+        "list": "a JSON list",
+    }
+    bounds = ""
+    if field.minimum is not None and field.maximum is not None:
+        bounds = f" from {field.minimum:g} to {field.maximum:g}"
+    elif field.minimum is not None:
+        bounds = f" of at least {field.minimum:g}"
+    elif field.maximum is not None:
+        bounds = f" of at most {field.maximum:g}"
+    return names[field.type] + bounds
+
+
+def _check(operation: str, field: FieldInfo, value: Any) -> Any:
+    """The value in the field's type. Text is read the way a person writes it on a command line."""
+    wrong = CallError(f"'{value}' does not fit parameter '{field.name}'", operation, f"give {_expected(field)}")
+    if value is None or (isinstance(value, str) and field.optional and value.lower() in ("", "none", "null")):
+        if field.optional:
+            return None
+        raise wrong
+    try:
+        match field.type:
+            case "choice":
+                close = nearest(str(value), field.choices)
+                if str(value) not in field.choices:
+                    raise CallError(
+                        f"'{value}' does not fit parameter '{field.name}'", operation, f"{close} ({_expected(field)})"
+                    )
+                return str(value)
+            case "bool":
+                words = {
+                    "true": True,
+                    "false": False,
+                    "yes": True,
+                    "no": False,
+                    "1": True,
+                    "0": False,
+                    "on": True,
+                    "off": False,
+                }
+                return value if isinstance(value, bool) else words[str(value).lower()]
+            case "int" | "float":
+                if isinstance(value, bool):
+                    raise wrong
+                number = int(value) if field.type == "int" and not isinstance(value, float) else float(value)
+                if field.type == "int" and number != int(number):
+                    raise wrong
+                low = field.minimum is not None and number < field.minimum
+                high = field.maximum is not None and number > field.maximum
+                if low or high or number != number:
+                    raise CallError(f"{field.name}={value} is out of range", operation, f"give {_expected(field)}")
+                return int(number) if field.type == "int" else number
+            case "list":
+                return msgspec.json.decode(value) if isinstance(value, str) else list(value)
+            case _:
+                return str(value)
+    except (ValueError, KeyError, TypeError, msgspec.DecodeError):
+        raise wrong from None

@@ -1,0 +1,98 @@
+"""A step: one run of an operation, with everything needed to understand it, resume it and run it again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+from sessions.errors import ErrorRecord
+
+Status = Literal["queued", "running", "cancelling", "done", "failed", "cancelled", "interrupted"]
+FINISHED: frozenset[str] = frozenset({"done", "failed", "cancelled", "interrupted"})
+RESUMABLE: frozenset[str] = frozenset({"cancelled", "interrupted", "failed"})
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number can depend on besides its parameters. Written with each step that ran."""
+
+    iwb: str = ""
+    python: str = ""
+    torch: str = ""
+    platform: str = ""
+    device: str = ""
+    dtype: str = ""
+    threads: int = 0
+    peak_memory_bytes: int = 0  # of the engine's process, up to the end of this step
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the timeline.
+
+    `parameters` are plain values; a reference to an artifact is written `@ID`, under the parameter's own name.
+    `key` is the hash of operation, version, parameters, seed and the hashes of the inputs: equal keys, equal work.
+    """
+
+    id: int
+    operation: str
+    version: int
+    parameters: dict[str, Any]
+    seed: int
+    key: str
+    status: Status
+    created: float  # seconds since 1970, UTC
+    inputs: dict[str, int] = {}  # parameter name -> artifact id
+    seconds: float = 0.0  # computing time, added up over interruptions
+    done: int = 0
+    total: int = 0
+    environment: Environment = Environment()
+    error: ErrorRecord | None = None
+
+    @property
+    def resumable(self) -> bool:
+        return self.status in RESUMABLE
+
+    @property
+    def command(self) -> str:
+        """The step as a person would type it after `iwb run FILE`."""
+        words = [self.operation, *(f"{name}={written(value)}" for name, value in self.parameters.items())]
+        return " ".join(words) + (f" --seed {self.seed}" if self.seed else "")
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact as the timeline lists it, without its payload."""
+
+    id: int
+    step: int
+    kind: str
+    title: str
+    summary: str
+    sha256: str
+    bytes: int
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A remark in Markdown on a step, on an artifact, or on the investigation (both None)."""
+
+    id: int
+    created: float
+    text: str
+    step: int | None = None
+    artifact: int | None = None
+
+
+def written(value: Any) -> str:
+    """A parameter value in the command line's syntax."""
+    if isinstance(value, str):
+        return f"'{value}'" if any(c in value for c in " '\"$*?[](){};&|<>") else value
+    return msgspec.json.encode(value).decode()
+
+
+def identity_key(
+    operation: str, version: int, parameters: dict[str, Any], seed: int, input_hashes: dict[str, str]
+) -> str:
+    """The hash that says two steps are the same work. References count by what they point to, not by their number."""
+    values = {name: input_hashes.get(name, value) for name, value in parameters.items()}
+    text = msgspec.json.encode([operation, version, values, seed], order="deterministic")
+    return hashlib.sha256(text).hexdigest()
