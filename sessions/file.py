@@ -1,0 +1,401 @@
+"""The session file: one SQLite database that holds a whole investigation. See docs/session_file.md for the format.
+
+The engine writes, everyone may read. The rollback journal is used because write-ahead logging is not safe on the
+network file systems that GPU boxes use for home directories. A step is recorded before it runs and finished in one
+transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sessions.artifacts import AnyArtifact
+from sessions.codec import Encoded, decode, encode
+from sessions.errors import CallError, ErrorRecord, IwbError
+from sessions.lock import WriterLock
+from sessions.packing import pack, unpack
+from sessions.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, TABLES
+from sessions.steps import Environment, Note, Status, Step, Stored
+
+SUFFIX = ".iwb"
+INLINE_WEIGHTS = 64 * 2**20  # bytes; larger weights lie beside the file
+
+_STEP = (
+    "id, operation, version, parameters, seed, key, status, created, inputs, seconds, done, total, environment, error"
+)
+_STORED = "id, step, kind, title, summary, sha256, length(document) + length(arrays)"
+
+
+def examine(path: Path) -> None:
+    """Raise CallError, without touching a byte, unless the file is a session file this version can open."""
+    where = str(path)
+    if path.is_dir():
+        raise CallError("this is a folder, not a session file", where, f"name a file such as {path / 'my.iwb'}")
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        raise CallError(
+            "there is no such session file", where, "check the name, or make it with iwb run or iwb"
+        ) from None
+    except OSError as error:
+        raise CallError(f"the file cannot be read ({error.strerror})", where) from None
+    if head[:16] != b"SQLite format 3\0":
+        raise CallError("this is not an iwb session file", where, "it was left as it is; name another file")
+    if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise CallError("this is an SQLite file of another program", where, "it was left as it is; name another file")
+    version = int.from_bytes(head[60:64], "big")
+    if version > SCHEMA_VERSION:
+        raise CallError(
+            f"the file is of format {version}; this iwb knows formats up to {SCHEMA_VERSION}", where, "use a newer iwb"
+        )
+
+
+class SessionFile:
+    """An open session file. Safe to use from several threads; one writer, any number of readers.
+
+    `readonly` sessions never write (an interrupted transaction of a killed writer is rolled back on first reading, as
+    SQLite must). A writer holds the lock beside the file and marks what a killed writer left running as interrupted.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
+        self.path = path
+        self._db = connection
+        self._lock = lock
+        self._mutex = threading.RLock()
+
+    # ---- opening --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, path: Path, *, readonly: bool = False, create: bool = False) -> SessionFile:
+        """Open `path`; with `create`, make it first if it is not there. CallError for anything that is not ours."""
+        path = Path(os.path.realpath(path))
+        if readonly:
+            examine(path)
+            session = cls(path, _connect(path, readonly=True), None)
+            with session._reading():
+                session._db.execute("SELECT count(*) FROM steps").fetchone()
+            return session
+        if create and not path.exists() and not path.parent.is_dir():
+            raise CallError("its folder does not exist", str(path), f"make {path.parent} first")
+        if not create or path.exists():
+            examine(path)
+        lock = WriterLock(path)
+        try:
+            if not path.exists():
+                _create(path)
+            session = cls(path, _connect(path, readonly=False), lock)
+            session._prepare()
+        except BaseException:
+            lock.release()
+            raise
+        return session
+
+    def _prepare(self) -> None:
+        with self._reading():
+            if self._db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise CallError("the file is damaged", str(self.path), "restore a copy; it was left as it is")
+        with self.writing() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            while version < SCHEMA_VERSION:
+                for statement in MIGRATIONS[version].split(";"):
+                    db.execute(statement)
+                version += 1
+                db.execute(f"PRAGMA user_version = {version}")
+            db.execute("UPDATE steps SET status = 'interrupted' WHERE status IN ('queued', 'running', 'cancelling')")
+
+    def close(self) -> None:
+        with self._mutex:
+            self._db.close()
+            if self._lock:
+                self._lock.release()
+
+    def __enter__(self) -> SessionFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- reading --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._mutex:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise _sentence(error, self.path) from error
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._reading():
+            return self._db.execute(query, values).fetchall()
+
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(_step(row) for row in self._rows(f"SELECT {_STEP} FROM steps ORDER BY id"))
+
+    def step(self, number: int) -> Step:
+        rows = self._rows(f"SELECT {_STEP} FROM steps WHERE id = ?", number)
+        if not rows:
+            raise CallError(f"there is no step {number}", str(self.path), self._range("steps"))
+        return _step(rows[0])
+
+    def find(self, key: str) -> Step | None:
+        """The newest step that is the same work: a finished one if there is one, else one that can be resumed."""
+        rows = self._rows(f"SELECT {_STEP} FROM steps WHERE key = ? ORDER BY status = 'done' DESC, id DESC", key)
+        return _step(rows[0]) if rows else None
+
+    def artifacts(self, step: int | None = None) -> tuple[Stored, ...]:
+        """What is there, without payloads: of one step, or all, in the order they came."""
+        where, values = ("", ()) if step is None else (" WHERE step = ?", (step,))
+        rows = self._rows(f"SELECT {_STORED} FROM artifacts{where} ORDER BY step, position", *values)
+        return tuple(_stored(row) for row in rows)
+
+    def stored(self, artifact: int) -> Stored:
+        rows = self._rows(f"SELECT {_STORED} FROM artifacts WHERE id = ?", artifact)
+        if not rows:
+            raise CallError(f"there is no artifact @{artifact}", str(self.path), self._range("artifacts"))
+        return _stored(rows[0])
+
+    def artifact(self, number: int) -> AnyArtifact:
+        """The artifact itself. IwbError when its bytes are not those that were written."""
+        rows = self._rows("SELECT document, arrays, sha256 FROM artifacts WHERE id = ?", number)
+        if not rows:
+            raise CallError(f"there is no artifact @{number}", str(self.path), self._range("artifacts"))
+        document, arrays, sha256 = rows[0]
+        encoded = Encoded(document.encode(), arrays)
+        if encoded.sha256 != sha256:
+            raise IwbError(f"artifact @{number} is not what was stored", str(self.path), "run its step again")
+        return decode(encoded)
+
+    def _range(self, table: str) -> str:
+        count, last = self._rows(f"SELECT count(*), max(id) FROM {table}")[0]
+        return f"it has {count} {table}, numbered up to {last}" if count else f"it has no {table} yet"
+
+    def notes(self) -> tuple[Note, ...]:
+        rows = self._rows("SELECT id, created, text, step, artifact FROM notes ORDER BY id")
+        return tuple(Note(id=r[0], created=r[1], text=r[2], step=r[3], artifact=r[4]) for r in rows)
+
+    def view_state(self) -> dict[str, Any]:
+        return {key: msgspec.json.decode(value) for key, value in self._rows("SELECT key, value FROM view_state")}
+
+    def checkpoints(self, step: int) -> dict[str, Any]:
+        rows = self._rows("SELECT unit, payload FROM checkpoints WHERE step = ?", step)
+        return {unit: unpack(payload) for unit, payload in rows}
+
+    # ---- writing --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is in the file afterwards, or nothing of it."""
+        with self._mutex:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise _sentence(error, self.path) from error
+                raise
+
+    def add_step(
+        self, *, operation: str, version: int, parameters: dict[str, Any], seed: int, key: str, inputs: dict[str, int]
+    ) -> Step:
+        """Record a step before it runs."""
+        with self.writing() as db:
+            cursor = db.execute(
+                "INSERT INTO steps (operation, version, parameters, seed, key, status, created, inputs)"
+                " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (operation, version, _json(parameters), seed, key, time.time(), _json(inputs)),
+            )
+        assert cursor.lastrowid is not None
+        return self.step(cursor.lastrowid)
+
+    def set_status(self, step: int, status: Status) -> None:
+        with self.writing() as db:
+            db.execute("UPDATE steps SET status = ?, error = NULL WHERE id = ?", (status, step))
+
+    def checkpoint(self, step: int, unit: str, value: Any, done: int, total: int) -> None:
+        """Keep one finished unit of a running step."""
+        with self.writing() as db:
+            db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (step, unit, pack(value)))
+            db.execute("UPDATE steps SET done = ?, total = ? WHERE id = ?", (done, total, step))
+
+    def finish(
+        self, step: int, artifacts: Sequence[AnyArtifact], *, seconds: float, environment: Environment
+    ) -> tuple[Stored, ...]:
+        """The step is done: its artifacts, its status and the end of its checkpoints, in one transaction."""
+        encoded = [(artifact, encode(artifact)) for artifact in artifacts]
+        with self.writing() as db:
+            for position, (artifact, payload) in enumerate(encoded):
+                db.execute(
+                    "INSERT INTO artifacts (step, position, kind, title, summary, document, arrays, sha256)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(step, position, artifact.kind, artifact.title, artifact.summary),
+                        *(payload.document.decode(), payload.arrays, payload.sha256),
+                    ),
+                )
+            db.execute("DELETE FROM checkpoints WHERE step = ?", (step,))
+            db.execute(
+                "UPDATE steps SET status = 'done', error = NULL, seconds = seconds + ?, environment = ? WHERE id = ?",
+                (seconds, _json(environment), step),
+            )
+        return self.artifacts(step)
+
+    def stop(
+        self, step: int, status: Status, *, seconds: float, environment: Environment, error: ErrorRecord | None = None
+    ) -> None:
+        """The step ended without a result: cancelled, failed or interrupted. Its checkpoints stay."""
+        with self.writing() as db:
+            db.execute(
+                "UPDATE steps SET status = ?, seconds = seconds + ?, environment = ?, error = ? WHERE id = ?",
+                (status, seconds, _json(environment), _json(error) if error else None, step),
+            )
+
+    def add_note(self, text: str, *, step: int | None = None, artifact: int | None = None) -> Note:
+        if step is not None:
+            self.step(step)
+        if artifact is not None:
+            self.stored(artifact)
+        with self.writing() as db:
+            cursor = db.execute(
+                "INSERT INTO notes (created, step, artifact, text) VALUES (?, ?, ?, ?)",
+                (time.time(), step, artifact, text),
+            )
+        return next(note for note in self.notes() if note.id == cursor.lastrowid)
+
+    def remove_note(self, note: int) -> None:
+        with self.writing() as db:
+            if not db.execute("DELETE FROM notes WHERE id = ?", (note,)).rowcount:
+                raise CallError(f"there is no note {note}", str(self.path))
+
+    def save_view(self, key: str, value: Any) -> None:
+        with self.writing() as db:
+            db.execute("INSERT OR REPLACE INTO view_state VALUES (?, ?)", (key, _json(value)))
+
+    # ---- weights --------------------------------------------------------------------------------------------------
+
+    def put_weights(self, data: bytes, *, step: int) -> str:
+        """Keep a model's weights (safetensors bytes) that `step` made, and give back their sha256."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        inline = data if len(data) <= INLINE_WEIGHTS else None
+        if inline is None:
+            beside = self.path.with_name(self.path.name + ".d")
+            beside.mkdir(exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=beside, delete=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(beside / sha256)
+        with self.writing() as db:
+            db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?)", (sha256, step, len(data), inline))
+        return sha256
+
+    def weights(self, sha256: str) -> bytes:
+        """The weights with that hash. IwbError names the step that can make missing ones again."""
+        rows = self._rows("SELECT step, data FROM weights WHERE sha256 = ?", sha256)
+        if not rows:
+            raise IwbError(f"the file holds no weights {sha256[:12]}", str(self.path))
+        step, data = rows[0]
+        if data is None:
+            beside = self.path.with_name(self.path.name + ".d") / sha256
+            if not beside.is_file():
+                raise IwbError(
+                    f"the weights {sha256[:12]} are missing", str(beside), f"run step {step} again to make them"
+                )
+            data = beside.read_bytes()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise IwbError(
+                f"the weights {sha256[:12]} are damaged", str(self.path), f"run step {step} again to make them"
+            )
+        return bytes(data)
+
+
+def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
+    # Read-write even to read: only so can SQLite roll back what a killed writer left half done.
+    uri = f"{path.as_uri()}?mode=rw"
+    try:
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
+        if readonly:
+            db.execute("PRAGMA query_only = ON")
+        else:
+            db.execute("PRAGMA journal_mode = DELETE")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as error:
+        raise _sentence(error, path) from error
+    return db
+
+
+def _create(path: Path) -> None:
+    """An empty session file, complete or not at all: it is made under another name and moved into place."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    try:
+        db = sqlite3.connect(draft, isolation_level=None)
+        db.executescript(
+            f"PRAGMA synchronous = FULL; BEGIN; PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {SCHEMA_VERSION}; {TABLES} COMMIT;"
+        )
+        db.execute("INSERT INTO meta VALUES ('created', ?)", (_json(time.time()),))
+        db.close()
+        draft.replace(path)
+    except sqlite3.Error as error:
+        draft.unlink(missing_ok=True)
+        raise _sentence(error, path) from error
+
+
+def _sentence(error: sqlite3.Error, path: Path) -> IwbError:
+    """SQLite's complaint as one sentence for a person."""
+    text = str(error)
+    if "full" in text:
+        return IwbError(
+            "the disk is full; nothing in the file was lost", str(path), "free some space and resume the step"
+        )
+    if "locked" in text or "busy" in text:
+        return CallError("the file is locked by another program", str(path), "close it there and try again")
+    if "readonly" in text or "read-only" in text:
+        return CallError("the file may not be written", str(path), "copy it to a folder of your own")
+    if "malformed" in text or "not a database" in text or "no such table" in text or "no such column" in text:
+        return CallError("the file is damaged", str(path), "restore a copy; it was left as it is")
+    return IwbError(f"the session file could not be used ({text})", str(path))
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _step(row: tuple[Any, ...]) -> Step:
+    return Step(
+        id=row[0],
+        operation=row[1],
+        version=row[2],
+        parameters=msgspec.json.decode(row[3]),
+        seed=row[4],
+        key=row[5],
+        status=row[6],
+        created=row[7],
+        inputs=msgspec.json.decode(row[8]),
+        seconds=row[9],
+        done=row[10],
+        total=row[11],
+        environment=msgspec.json.decode(row[12], type=Environment),
+        error=msgspec.json.decode(row[13], type=ErrorRecord) if row[13] else None,
+    )
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    return Stored(id=row[0], step=row[1], kind=row[2], title=row[3], summary=row[4], sha256=row[5], bytes=row[6])

@@ -1,0 +1,63 @@
+"""One writer per session file: a lock beside it that the kernel gives back when the writer dies, however it dies."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from sessions.errors import CallError, IwbError
+
+
+class WriterLock:
+    """Holds `.NAME.iwb.lock` for as long as it lives. fcntl locks also work over NFS, where flock does not."""
+
+    def __init__(self, session: Path) -> None:
+        self.path = session.with_name(f".{session.name}.lock")
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise CallError(
+                f"cannot write beside the session file ({error.strerror})",
+                str(session),
+                "choose a folder you may write in",
+            ) from None
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = self._holder()
+            os.close(self._fd)
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise IwbError(f"the file system refuses locks ({error.strerror})", str(session)) from None
+            raise CallError(
+                f"the session is being written by another iwb ({holder})",
+                str(session),
+                "close it there, or use another file",
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+
+    def _holder(self) -> str:
+        try:
+            found = json.loads(os.pread(self._fd, 4096, 0))
+            return f"process {found['pid']} on {found['host']}"
+        except (ValueError, KeyError, TypeError, OSError):
+            return "unknown process"
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            self.path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> WriterLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
