@@ -45,7 +45,7 @@ class Tokenizer(Protocol):
     bos_id: int | None  # put before every prompt when not None
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the text, without a beginning-of-sequence token. CallError names a word outside a word-level vocabulary."""
+        """Ids of the text, without a beginning-of-sequence token. CallError names a word outside the vocabulary."""
         ...
 
     def decode(self, ids: list[int]) -> str: ...
@@ -56,7 +56,7 @@ class Tokenizer(Protocol):
 
 
 class Cache(NamedTuple):
-    """One clean forward. Kept small: the residual stream before each layer, what the heads wrote, what the MLPs wrote."""
+    """One clean forward, kept small: the residual stream before each layer, what heads mixed, what MLPs wrote."""
 
     resid_pre: Float[Tensor, "layers_plus_1 batch pos d_model"]  # the last entry is the final residual stream
     z: Float[Tensor, "layer batch pos head d_head"]  # mixed values, before W_O
@@ -78,8 +78,8 @@ class Edit(Protocol):
 
 
 class TransformerModel(Protocol):
-    """A decoder-only transformer, evaluated without gradients. Prompts are right-padded: attention is causal, so padding
-    after the last token changes nothing before it, and no mask is needed."""
+    """A decoder-only transformer, evaluated without gradients. Prompts are right-padded: attention is causal, so
+    padding after the last token changes nothing before it, and no mask is needed."""
 
     handle: Model
     config: TransformerConfig

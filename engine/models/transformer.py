@@ -1,0 +1,284 @@
+"""A decoder-only transformer, run without hooks: fused weights, and passes that start and end where they are needed.
+
+An ablation sweep runs a model thousands of times from the middle (reference: circuits.md, section e). What that takes,
+and nothing more, is here: a kept forward pass, and `run_from` a layer on a given residual stream. The inner functions
+are differentiable; the public ones, which follow the protocol, are not.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.models.protocols import Cache, Edit, Tokenizer, TransformerConfig
+from engine.models.rotary import rotary_table, rotate
+from engine.models.weights import Norm, arrange
+from sessions.artifacts import Model
+from sessions.errors import CallError, nearest
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu_new": functools.partial(F.gelu, approximate="tanh"),
+    "gelu_fast": functools.partial(F.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": functools.partial(F.gelu, approximate="tanh"),
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "silu": F.silu,
+}
+
+
+class Attended(NamedTuple):
+    z: Float[Tensor, "rows query head d_head"]
+    pattern: Float[Tensor, "rows head query key"] | None
+
+
+class Transformer:
+    """Implements `engine.models.protocols.TransformerModel` on weights named as HookedTransformer's state dict.
+
+    CallError when the weights do not fit the configuration (all misfits in one sentence), or it names an activation
+    that does not exist here.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        state: Mapping[str, Tensor],
+        tokenizer: Tokenizer,
+        handle: Model,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if config.d_mlp and config.act_fn not in ACTIVATIONS:
+            raise CallError(
+                f"activation '{config.act_fn}' is not supported", handle.source, nearest(config.act_fn, ACTIVATIONS)
+            )
+        self.config = config
+        self.tokenizer = tokenizer
+        self.handle = handle
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.weights = arrange(config, state, device=self.device, dtype=dtype, where=handle.source)
+        self._kv_heads = config.n_kv_heads or config.n_heads
+        self._scale = 1 / (config.attn_scale or math.sqrt(config.d_head))
+        self._activation = ACTIVATIONS[config.act_fn] if config.d_mlp else F.relu
+        self._rotary: tuple[Tensor, Tensor] | None = None
+        if config.positions == "rotary":
+            cos, sin = rotary_table(config)
+            self._rotary = cos.to(self.device, dtype)[:, None], sin.to(self.device, dtype)[:, None]
+
+    # -- the protocol: evaluated without gradients ------------------------------------------------------------------
+
+    @torch.no_grad()
+    def forward(self, tokens: Int[Tensor, "batch pos"], *, pattern: bool = False, upto: int | None = None) -> Cache:
+        """One pass, kept. `upto` stops before that layer: then later entries are missing.
+
+        CallError when the prompts are longer than the model's context.
+        """
+        x = self.embed(tokens)
+        resid, zs, outs, patterns = [x], [], [], []
+        for layer in range(self.config.n_layers if upto is None else upto):
+            attended = self.attend(layer, x, pattern=pattern)
+            mid = x + self._merge_heads(layer, attended.z)
+            if self.config.d_mlp:
+                out = self.mlp(layer, x if self.config.parallel_attn_mlp else mid)
+                x = mid + out
+            else:
+                out, x = torch.zeros_like(x), mid
+            resid.append(x)
+            zs.append(attended.z)
+            outs.append(out)
+            if attended.pattern is not None:
+                patterns.append(attended.pattern)
+        c, (rows, length) = self.config, tokens.shape
+        return Cache(
+            resid_pre=torch.stack(resid),
+            z=torch.stack(zs) if zs else x.new_zeros(0, rows, length, c.n_heads, c.d_head),
+            mlp_out=torch.stack(outs) if outs else x.new_zeros(0, rows, length, c.d_model),
+            pattern=(torch.stack(patterns) if patterns else x.new_zeros(0, rows, c.n_heads, length, length))
+            if pattern
+            else None,
+        )
+
+    @torch.no_grad()
+    def run_from(
+        self,
+        layer: int,
+        residual: Float[Tensor, "rows pos d_model"],
+        *,
+        edit: Edit | None = None,
+        start: Literal["attention", "mlp"] = "attention",
+        at: Int[Tensor, "rows k"] | None = None,
+    ) -> Float[Tensor, "rows pos_or_k d_model"]:
+        """The final residual stream from layer `layer` on. See the protocol; with `at`, an edit of the last layer sees
+        tensors of the full length, in which only those positions are computed and the others are zero."""
+        return self.continue_from(layer, residual, edit=edit, start=start, at=at)
+
+    @torch.no_grad()
+    def unembed(
+        self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
+    ) -> Float[Tensor, "rows k vocab"]:
+        """Final norm and unembedding: logits; with `columns`, only those tokens' logits, in that order."""
+        return self.logits(residual, columns)
+
+    @torch.no_grad()
+    def attention_output(
+        self, layer: int, z: Float[Tensor, "rows pos head d_head"]
+    ) -> Float[Tensor, "rows pos d_model"]:
+        """z W_O summed over heads, plus b_O: what attention adds to the residual stream."""
+        return self._merge_heads(layer, z)
+
+    @torch.no_grad()
+    def head_output(
+        self, layer: int, head: int, z: Float[Tensor, "rows pos d_head"]
+    ) -> Float[Tensor, "rows pos d_model"]:
+        """One head's part of it, without b_O."""
+        width = self.config.d_head
+        return F.linear(z, self.weights.blocks[layer].w_o[:, head * width : (head + 1) * width])
+
+    # -- the parts: differentiable ----------------------------------------------------------------------------------
+
+    def embed(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """Token embeddings plus learned positions. CallError when the context is too short for the tokens."""
+        length = tokens.shape[1]
+        if length > self.config.n_ctx:
+            raise CallError(
+                f"a prompt has {length} tokens, and the context holds {self.config.n_ctx}",
+                self.handle.source,
+                "shorten the prompts or choose a model with a longer context",
+            )
+        x = F.embedding(tokens, self.weights.embed)
+        return x if self.weights.positions is None else x + self.weights.positions[:length]
+
+    def continue_from(
+        self,
+        layer: int,
+        x: Float[Tensor, "rows pos d_model"],
+        *,
+        edit: Edit | None = None,
+        start: Literal["attention", "mlp"] = "attention",
+        at: Int[Tensor, "rows k"] | None = None,
+    ) -> Float[Tensor, "rows pos_or_k d_model"]:
+        """`run_from`, with gradients."""
+        parallel, last = self.config.parallel_attn_mlp, self.config.n_layers - 1
+        if start == "mlp" and parallel:
+            raise ValueError("attention and MLP run in parallel here: there is no residual stream between them")
+        for now in range(layer, self.config.n_layers):
+            edits = edit if edit is not None and now in edit.layers else None
+            here = at if now == last else None
+            before = x
+            if here is not None:
+                x = _take(x, here)
+            if start == "attention" or now > layer:
+                z = self.attend(now, before, at=here).z
+                if edits is not None:
+                    z = _edited(functools.partial(edits.z, now), z, here, before.shape[1])
+                mid = x + self._merge_heads(now, z)
+            else:
+                mid = x
+            if self.config.d_mlp:
+                out = self.mlp(now, x if parallel else mid)
+                if edits is not None:
+                    out = _edited(functools.partial(edits.mlp_out, now), out, here, before.shape[1])
+                mid = mid + out
+            x = mid
+        return _take(x, at) if at is not None and layer > last else x
+
+    def attend(
+        self,
+        layer: int,
+        x: Float[Tensor, "rows pos d_model"],
+        *,
+        at: Int[Tensor, "rows k"] | None = None,
+        pattern: bool = False,
+    ) -> Attended:
+        """Layer `layer`'s mixed values given the residual stream that enters it; with `at`, of those queries only."""
+        block, c = self.weights.blocks[layer], self.config
+        rows, length, _ = x.shape
+        normed = self.norm(x, block.ln1)
+        if at is None:
+            qkv = F.linear(normed, block.w_qkv, block.b_qkv).view(rows, length, -1, c.d_head)
+            q, k, v = torch.split(qkv, [c.n_heads, self._kv_heads, self._kv_heads], dim=2)
+        else:
+            cut = c.n_heads * c.d_head
+            b_q, b_kv = (None, None) if block.b_qkv is None else (block.b_qkv[:cut], block.b_qkv[cut:])
+            q = F.linear(_take(normed, at), block.w_qkv[:cut], b_q).view(rows, -1, c.n_heads, c.d_head)
+            kv = F.linear(normed, block.w_qkv[cut:], b_kv).view(rows, length, -1, c.d_head)
+            k, v = torch.split(kv, self._kv_heads, dim=2)
+        if self._rotary is not None:
+            cos, sin = self._rotary
+            pairs = c.rotary_adjacent_pairs
+            q = rotate(q, cos[:length], sin[:length], pairs) if at is None else rotate(q, cos[at], sin[at], pairs)
+            k = rotate(k, cos[:length], sin[:length], pairs)
+        if self._kv_heads != c.n_heads:
+            k, v = (t.repeat_interleave(c.n_heads // self._kv_heads, dim=2) for t in (k, v))
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+        if pattern:
+            scores = (q @ k.transpose(2, 3)) * self._scale
+            weights = scores.masked_fill(~self._visible(length, at), -torch.inf).softmax(dim=-1)
+            return Attended((weights @ v).transpose(1, 2), weights)
+        if at is None:
+            z = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self._scale)
+        else:
+            z = F.scaled_dot_product_attention(q, k, v, attn_mask=self._visible(length, at), scale=self._scale)
+        return Attended(z.transpose(1, 2), None)
+
+    def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
+        """What the MLP adds, given the residual stream it reads (before its norm)."""
+        block = self.weights.blocks[layer]
+        assert block.mlp is not None
+        normed = self.norm(x, block.ln2)
+        w_in, b_in, w_gate, w_out, b_out = block.mlp
+        if w_gate is None:
+            hidden = self._activation(F.linear(normed, w_in, b_in))
+        else:  # the bias belongs to the ungated branch (Shazeer, GLU variants, equation 5)
+            hidden = self._activation(F.linear(normed, w_gate)) * F.linear(normed, w_in, b_in)
+        return F.linear(hidden, w_out, b_out)
+
+    def norm(self, x: Float[Tensor, "*rows d_model"], norm: Norm) -> Float[Tensor, "*rows d_model"]:
+        match self.config.normalization:
+            case "LN":
+                return F.layer_norm(x, x.shape[-1:], norm.w, norm.b, self.config.eps)
+            case "RMS":
+                return F.rms_norm(x, x.shape[-1:], norm.w, self.config.eps)
+            case _:
+                return x
+
+    def logits(
+        self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
+    ) -> Float[Tensor, "rows k vocab"]:
+        """`unembed`, with gradients."""
+        w, b = self.weights.unembed, self.weights.b_unembed
+        if columns is not None:
+            w, b = w[columns], None if b is None else b[columns]
+        return F.linear(self.norm(residual, self.weights.ln_final), w, b)
+
+    def _merge_heads(self, layer: int, z: Float[Tensor, "rows pos head d_head"]) -> Float[Tensor, "rows pos d_model"]:
+        block = self.weights.blocks[layer]
+        return F.linear(z.flatten(2), block.w_o, block.b_o)
+
+    def _visible(self, length: int, at: Int[Tensor, "rows k"] | None) -> Bool[Tensor, "rows_or_1 1 query key"]:
+        """Which keys a query may see: its own position and what is before it."""
+        keys = torch.arange(length, device=self.device)
+        queries = keys[None] if at is None else at
+        return (keys <= queries[:, :, None])[:, None]
+
+
+def _take(x: Float[Tensor, "rows pos width"], at: Int[Tensor, "rows k"]) -> Float[Tensor, "rows k width"]:
+    return x.gather(1, at[:, :, None].expand(-1, -1, x.shape[2]))
+
+
+def _edited(change: Callable[[Tensor], Tensor], value: Tensor, at: Tensor | None, length: int) -> Tensor:
+    """`value` changed by an edit, which always sees tensors of the full length."""
+    if at is None:
+        return change(value)
+    rows = torch.arange(len(value), device=value.device)[:, None]
+    whole = value.new_zeros(len(value), length, *value.shape[2:])
+    whole = whole.index_put((rows, at), value)
+    return change(whole)[rows, at]
