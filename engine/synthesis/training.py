@@ -1,0 +1,114 @@
+"""Training the networks of MIPS, many seeds side by side in one batched computation (`torch.func.vmap`).
+
+The loss is the paper's: the mean of 0.5 log(1 + (y_hat - y)^2), Adam, default layer initialisation (section 2.2). Two
+additions: an optional curriculum that scores only the first positions until they are right, and a learning rate that
+falls along a cosine, which leaves the states of an exact network in tight clusters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engine.models.rnn import RnnConfig, unroll
+
+Batch = Callable[[torch.Generator], tuple[Float[Tensor, "batch pos inputs"], Float[Tensor, "batch pos outputs"]]]
+
+
+class Recipe(NamedTuple):
+    """How to train. `curriculum`: score only as many positions as the best network already answers, and a few more."""
+
+    steps: int = 10_000
+    lr: float = 1e-3
+    final_lr: float = 1e-5  # reached by a cosine
+    curriculum: bool = True
+
+
+class Trained(NamedTuple):
+    """One network per seed: stacked weights (seed first), accuracy and the largest output error on the last batch."""
+
+    weights: dict[str, Tensor]
+    accuracy: Float[Tensor, " seed"]
+    worst: Float[Tensor, " seed"]
+    positions: int  # how many the last batch scored
+
+
+def initial(config: RnnConfig, seeds: int, generator: torch.Generator) -> dict[str, Float[Tensor, "seed ..."]]:
+    """Default initialisation of torch's linear layers, uniform in +-1/sqrt(fan_in), for `seeds` networks."""
+    shapes = config.shapes()
+    weights = {}
+    for name, shape in shapes.items():
+        fan_in = shapes[name.rsplit(".", 1)[0] + ".weight"][1]
+        bound = 1 / math.sqrt(fan_in)
+        weights[name] = (torch.rand((seeds, *shape), generator=generator) * 2 - 1) * bound
+    return weights
+
+
+def mips_loss(
+    predicted: Float[Tensor, "*batch pos outputs"], wanted: Float[Tensor, "*batch pos outputs"]
+) -> Float[Tensor, "*batch"]:
+    """0.5 log(1 + (y_hat - y)^2), averaged over positions and outputs (section 2.2)."""
+    return (0.5 * torch.log1p((predicted - wanted) ** 2)).mean(dim=(-1, -2))
+
+
+def train(
+    config: RnnConfig,
+    batch: Batch,
+    recipe: Recipe,
+    *,
+    seeds: int,
+    seed: int,
+    report: Callable[[int, Trained], bool] | None = None,
+) -> Trained:
+    """Train `seeds` networks side by side on the same batches; each has its own weights and its own Adam state.
+
+    `report(step, trained)` is called every 250 steps with what there is; it may return True to stop.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = {name: value.requires_grad_() for name, value in initial(config, seeds, generator).items()}
+    optimizer = torch.optim.Adam(weights.values(), lr=recipe.lr)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, recipe))
+    networks = torch.func.vmap(lambda w, x: unroll(w, x)[1], in_dims=(0, None))
+    scored = 2 if recipe.curriculum else None
+    for step in range(1, recipe.steps + 1):
+        x, wanted = (part[:, :scored] for part in batch(generator))
+        predicted = networks(weights, x)
+        loss = mips_loss(predicted, wanted[None]).mean(dim=1)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss.sum())  # the networks share nothing, so the gradient of the sum is each one's own
+        _clip_each(list(weights.values()))
+        optimizer.step()
+        schedule.step()
+        if step % 250 == 0 or step == recipe.steps:
+            error = (predicted.detach() - wanted[None]).abs().flatten(1)
+            accuracy = (error < 0.5).float().mean(dim=1)
+            trained = Trained(
+                {n: w.detach().clone() for n, w in weights.items()}, accuracy, error.amax(dim=1), x.shape[1]
+            )
+            if scored is not None and float(accuracy.max()) > 0.999:
+                scored += 1 + scored // 4
+            if report is not None and report(step, trained):
+                break
+    return trained
+
+
+def _cosine(step: int, recipe: Recipe) -> float:
+    low = recipe.final_lr / recipe.lr
+    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(step / recipe.steps, 1.0)))
+
+
+def _clip_each(weights: list[Tensor], largest: float = 1.0) -> None:
+    """Scale each network's gradient (first axis) to a norm of at most `largest`, and drop what is not finite.
+
+    A recurrent network near a bifurcation now and then meets an enormous gradient.
+    """
+    gradients = [w.grad.nan_to_num_(0.0, 0.0, 0.0) for w in weights if w.grad is not None]
+    norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+    factor = (largest / norms.clamp(min=1e-12)).clamp(max=1.0)
+    for g in gradients:
+        g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
