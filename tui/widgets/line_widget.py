@@ -1,0 +1,117 @@
+"""The base of every drawing: a focusable widget that paints its own lines and is moved over with plain keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from themes.colour import depth_of
+from tui.widgets import partial_paint
+from tui.widgets.inks import Inks, Piece, merged
+
+partial_paint.install()
+
+MOVEMENT: list[BindingType] = [
+    Binding("up,k", "move('up')", "Up", show=False, id="move.up"),
+    Binding("down,j", "move('down')", "Down", show=False, id="move.down"),
+    Binding("left,h", "move('left')", "Left", show=False, id="move.left"),
+    Binding("right,l", "move('right')", "Right", show=False, id="move.right"),
+    Binding("g,home", "move('first')", "First", show=False, id="move.first"),
+    Binding("G,end", "move('last')", "Last", show=False, id="move.last"),
+    Binding("ctrl+d", "move('half_down')", "Half page down", show=False, id="move.half_down"),
+    Binding("ctrl+u", "move('half_up')", "Half page up", show=False, id="move.half_up"),
+    Binding("pagedown", "move('page_down')", "Page down", show=False, id="move.page_down"),
+    Binding("pageup", "move('page_up')", "Page up", show=False, id="move.page_up"),
+    Binding("enter", "choose", "Open", show=False, id="move.choose"),
+]
+
+
+class LineWidget(Widget, can_focus=True):
+    """Paints `pieces(y)` for each visible line; subclasses say what a movement and `enter` mean."""
+
+    DEFAULT_CSS = """
+    LineWidget { width: 1fr; height: 1fr; }
+    LineWidget > .line--dim { color: $text-muted; }
+    LineWidget > .line--title { color: $text; text-style: bold; }
+    LineWidget > .line--accent { color: $accent; text-style: bold reverse; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"line--dim", "line--title", "line--accent"}
+    BINDINGS: ClassVar[list[BindingType]] = MOVEMENT
+
+    def inks(self) -> Inks:
+        """The styles of the present theme and the colour depth of the app."""
+        theme = getattr(self.app, "current_theme", None)
+        return Inks(
+            text=self.rich_style,
+            dim=self.get_component_rich_style("line--dim"),
+            title=self.get_component_rich_style("line--title"),
+            accent=self.get_component_rich_style("line--accent"),
+            depth=depth_of(self.app),
+            dark=bool(getattr(theme, "dark", True)),
+        )
+
+    def pieces(self, y: int) -> list[Piece]:
+        raise NotImplementedError
+
+    def restyle(self) -> None:
+        """Called when the size, the theme or the colour depth may have changed."""
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        ground = self.rich_style
+        segments: list[Segment] = []
+        for segment in merged(self.pieces(y)):
+            style = ground + segment.style if segment.style is not None else ground
+            segments.append(Segment(segment.text, style))
+        return Strip(segments).adjust_cell_length(width, ground)
+
+    def repaint(self, rectangles: Iterable[tuple[int, int, int, int]] | None) -> None:
+        """Repaint some rectangles of the content, or all of it (None)."""
+        if rectangles is None:
+            self.refresh()
+            return
+        regions = [Region(*r) for r in rectangles]
+        if regions:
+            self.refresh(*regions)
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._theme_changed)
+        self.restyle()
+
+    def _theme_changed(self, _theme: Any) -> None:
+        # The component styles are those of the new theme only after its style sheet was applied.
+        self.call_after_refresh(self._restyle_and_refresh)
+
+    def _restyle_and_refresh(self) -> None:
+        self.restyle()
+        self.refresh()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        self._restyle_and_refresh()
+
+    def action_move(self, where: str) -> None:
+        self.moved(where)
+
+    def action_choose(self) -> None:
+        self.chosen()
+
+    def moved(self, where: str) -> None:
+        """`up`, `down`, `left`, `right`, `first`, `last`, `half_up`, `half_down`, `page_up` or `page_down`."""
+
+    def chosen(self) -> None:
+        """`enter` was pressed."""
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.moved("down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.moved("up")
