@@ -57,6 +57,10 @@ class Context(Protocol):
 
     def rnn(self, ref: str) -> RecurrentModel: ...
 
+    def hold(self, model: TransformerModel | RecurrentModel) -> None:
+        """Keep a model that was just loaded, so that the next step need not load it again."""
+        ...
+
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Say how far the work is. Call it after every batch: it is also where cancelling takes effect (CancelledError)
         and where interactive questions are answered in between. It costs microseconds when nothing waits."""
@@ -92,6 +96,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     function: Function
     version: int = 1
     interactive: bool = False  # answers in well under a second and may run between the batches of a long step
+    files: tuple[str, ...] = ()  # parameters that may name a file or folder: its content is part of the work's identity
     source: str = ""  # paper, section or equation
 
 

@@ -6,10 +6,10 @@ import hashlib
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from sessions.errors import IwbError
 
@@ -24,16 +24,20 @@ class RunningEngine(msgspec.Struct, frozen=True, kw_only=True):
 
 def runtime_folder() -> Path:
     """The folder for sockets, made on first use, readable by this user alone. IwbError when someone else owns it."""
+    system = os.environ.get("XDG_RUNTIME_DIR")  # made by the login session where there is one; not in a container
     chosen = os.environ.get("IWB_RUNTIME_DIR")
-    folder = Path(chosen) if chosen else Path(platformdirs.user_runtime_dir("iwb", appauthor=False))
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:  # no runtime folder on this system (a container, say)
-        folder = Path(f"/tmp/iwb-{os.getuid()}")
-        folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.stat()
-    if status.st_uid != os.getuid():
-        raise IwbError("the runtime folder belongs to someone else", str(folder), "set IWB_RUNTIME_DIR to one of your own")
+    if chosen:
+        folder = Path(chosen)
+    elif system and Path(system).is_dir():
+        folder = Path(system, "iwb")
+    else:
+        folder = Path(tempfile.gettempdir(), f"iwb-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()  # not stat: a link of someone else's must not pass for a folder of ours
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+        raise IwbError(
+            "the runtime folder belongs to someone else", str(folder), "set IWB_RUNTIME_DIR to one of your own"
+        )
     if stat.S_IMODE(status.st_mode) != 0o700:
         folder.chmod(0o700)
     return folder

@@ -51,6 +51,7 @@ class Run(Request, frozen=True, kw_only=True, tag="run"):
     values: dict[str, Any] = {}
     seed: int = 0
     again: bool = False
+    folder: str = ""  # where relative file names in the values start: the client's working directory
 
 
 class Resume(Request, frozen=True, kw_only=True, tag="resume"):
@@ -192,6 +193,12 @@ class LogLine(Message, frozen=True, kw_only=True, tag="log"):
     level: Literal["info", "warning", "error"] = "info"
 
 
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """The one line an engine prints on its standard output, when it can be spoken to or cannot start."""
+
+    error: ErrorRecord | None = None
+
+
 class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
     reason: str
 
@@ -228,6 +235,7 @@ __all__ = [
     "Run",
     "SaveView",
     "Shutdown",
+    "Started",
     "StepChanged",
     "Topic",
     "Welcome",

@@ -1,0 +1,111 @@
+"""The Context a running step is given: its view of the session, its progress, its generator, its checkpoints."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from engine.server.protocol import LogLine, Partial, Progress
+from sessions.artifacts import AnyArtifact, Model
+from sessions.errors import CallError, CancelledError
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.models.protocols import RecurrentModel, TransformerModel
+    from engine.server.worker import Job, Worker
+
+EVENTS_PER_SECOND = 10
+
+
+class StepContext:
+    """Implements engine.operations.Context for one run of one step."""
+
+    def __init__(self, worker: Worker, job: Job) -> None:
+        self._worker, self._job = worker, job
+        self.seed = job.submission.seed
+        self.model: Model | None = None  # the model it used last, for the environment
+        self._rng = np.random.default_rng(self.seed)
+        self._started = time.monotonic()
+        self._first: int | None = None  # units that were already done when it started
+        self._done = self._total = 0
+        self._next_progress = self._next_partial = 0.0
+
+    @property
+    def rng(self) -> np.random.Generator:
+        return self._rng
+
+    def torch_generator(self, device: str = "cpu") -> torch.Generator:
+        import torch
+
+        return torch.Generator(device=device).manual_seed(self.seed)
+
+    def artifact(self, ref: str) -> AnyArtifact:
+        return self._worker.session.artifact(int(ref.removeprefix("@")))
+
+    def _handle(self, ref: str) -> Model:
+        handle = self.artifact(ref)
+        assert isinstance(handle, Model)  # the submission checked the kind
+        self.model = handle
+        return handle
+
+    def transformer(self, ref: str) -> TransformerModel:
+        handle = self._handle(ref)
+        if handle.family != "transformer":
+            raise CallError(f"{handle.title} is a recurrent network", self._job.name, "choose a transformer")
+        return cast("TransformerModel", self._worker.models.load(handle))
+
+    def rnn(self, ref: str) -> RecurrentModel:
+        handle = self._handle(ref)
+        if handle.family != "rnn":
+            raise CallError(f"{handle.title} is a transformer", self._job.name, "choose a recurrent network")
+        return cast("RecurrentModel", self._worker.models.load(handle))
+
+    def hold(self, model: TransformerModel | RecurrentModel) -> None:
+        self.model = model.handle
+        self._worker.models.hold(model)
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        if self._job.cancel.is_set():
+            raise CancelledError("cancelled", self._job.name)
+        if not self._job.interactive:
+            self._worker.answer_questions()
+        if self._first is None:
+            self._first = done if done < total else 0
+        self._done, self._total = done, total
+        now = time.monotonic()
+        if now < self._next_progress and done < total:
+            return
+        self._next_progress = now + 1 / EVENTS_PER_SECOND
+        elapsed = now - self._started
+        fresh = done - self._first
+        rate = fresh / elapsed if elapsed > 0 else 0.0
+        remaining = (total - done) / rate if fresh >= 3 and rate > 0 else None
+        self._worker.emit(
+            Progress(
+                step=self._job.step,
+                done=done,
+                total=total,
+                elapsed=elapsed,
+                rate=rate,
+                remaining=remaining,
+                note=note,
+            )
+        )
+
+    def partial(self, artifact: AnyArtifact) -> None:
+        now = time.monotonic()
+        if now >= self._next_partial:
+            self._next_partial = now + 1 / EVENTS_PER_SECOND
+            self._worker.emit(Partial.of(self._job.step, artifact))
+
+    def checkpoints(self) -> dict[str, Any]:
+        return self._worker.session.checkpoints(self._job.step)
+
+    def checkpoint(self, unit: str, value: Any) -> None:
+        self._worker.session.checkpoint(self._job.step, unit, value, self._done, self._total)
+
+    def log(self, message: str) -> None:
+        self._worker.emit(LogLine(text=message, step=self._job.step))

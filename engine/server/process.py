@@ -1,0 +1,237 @@
+"""The engine process: `python -P -m engine.server.process FILE.iwb`.
+
+Started detached by the first client; it outlives that client and its terminal. The event loop only carries frames; the
+worker computes in a thread of its own. It ends by itself when nothing runs and no client has been there for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.catalogue import OPERATIONS
+from engine.operations import describe
+from engine.server import protocol as wire
+from engine.server.environment import iwb_version
+from engine.server.facts import facts
+from engine.server.frames import FrameError, frame, read_request
+from engine.server.places import RunningEngine, socket_path
+from engine.server.worker import Worker
+from sessions.errors import ErrorRecord, IwbError
+from sessions.file import SessionFile
+
+IDLE_SECONDS = float(os.environ.get("IWB_IDLE_SECONDS", "60"))
+STATUS_SECONDS = 1.0
+
+
+class Front:
+    """The side of the engine that clients see."""
+
+    def __init__(self, session: SessionFile) -> None:
+        self.session = session
+        self._loop = asyncio.get_running_loop()
+        self.worker = Worker(session, self._emit)
+        self.ended = asyncio.Event()
+        self._watchers: set[asyncio.StreamWriter] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._clients = 0
+        self._last_client = time.monotonic()
+
+    # ---- events ---------------------------------------------------------------------------------------------------
+
+    def _emit(self, event: wire.Event) -> None:
+        """From any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+            self._loop.call_soon_threadsafe(self._broadcast, event)
+
+    def _broadcast(self, event: wire.Event) -> None:
+        data = frame(event)
+        for writer in list(self._watchers):
+            # A client that does not read must not make the engine grow: pictures of unfinished work may be dropped.
+            if isinstance(event, wire.Partial | wire.Progress) and writer.transport.get_write_buffer_size() > 2**22:
+                continue
+            writer.write(data)
+
+    # ---- one connection -------------------------------------------------------------------------------------------
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reason = ""
+        self._clients += 1
+        try:
+            if _peer_uid(writer) != os.getuid():
+                reason = "this engine belongs to another user"
+                return
+            first = await read_request(reader, limit=2**16)
+            if first is None:
+                return
+            if not isinstance(first, wire.Hello):
+                reason = "the first message must be hello"
+                return
+            if first.protocol != wire.PROTOCOL:
+                reason = (
+                    f"this engine speaks protocol {wire.PROTOCOL}, not {first.protocol}: use the same iwb on both sides"
+                )
+                return
+            welcome = wire.Welcome(
+                protocol=wire.PROTOCOL, file=str(self.session.path), pid=os.getpid(), iwb=iwb_version()
+            )
+            writer.write(frame(wire.Reply(number=first.number, value=msgspec.to_builtins(welcome))))
+            if first.watch:
+                self._watchers.add(writer)
+                self.worker.report()
+            while (request := await read_request(reader)) is not None:
+                if isinstance(request, wire.Hello):
+                    reason = "hello came twice"
+                    return
+                # Answered on a task of its own: a request that waits for a model to load must not hold up the next.
+                task = asyncio.ensure_future(self._answer(request, writer))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+        except FrameError as error:
+            reason = str(error)
+        finally:
+            self._clients -= 1
+            self._last_client = time.monotonic()
+            self._watchers.discard(writer)
+            with contextlib.suppress(ConnectionError, OSError):
+                if reason:
+                    writer.write(frame(wire.Goodbye(reason=reason)))
+                    await writer.drain()
+                writer.close()
+
+    async def _answer(self, request: wire.AnyRequest, writer: asyncio.StreamWriter) -> None:
+        message: wire.Reply | wire.Refused
+        try:
+            value = await self._handle(request)
+            message = wire.Reply(number=request.number, value=msgspec.to_builtins(value))
+        except IwbError as error:
+            message = wire.Refused(number=request.number, error=ErrorRecord.of(error))
+        except Exception as error:
+            record = ErrorRecord(what=f"this is a bug in iwb: {type(error).__name__}: {error}", where="engine")
+            message = wire.Refused(number=request.number, error=record)
+        with contextlib.suppress(ConnectionError, OSError):
+            writer.write(frame(message))
+            await writer.drain()
+
+    async def _handle(self, request: wire.AnyRequest) -> Any:
+        aside = asyncio.to_thread  # the file and the locks may wait; the loop must not
+        match request:
+            case wire.Catalogue():
+                return tuple(describe(operation) for operation in OPERATIONS)
+            case wire.Run():
+                future = await aside(
+                    self.worker.submit,
+                    request.operation,
+                    request.values,
+                    seed=request.seed,
+                    again=request.again,
+                    folder=request.folder,
+                )
+                return await asyncio.wrap_future(future)
+            case wire.Resume():
+                return await aside(self.worker.resume, request.step)
+            case wire.Rerun():
+                return await aside(self.worker.rerun, request.step)
+            case wire.Cancel():
+                return await aside(self.worker.cancel, request.step)
+            case wire.AddNote():
+                note = await aside(
+                    lambda: self.session.add_note(request.text, step=request.step, artifact=request.artifact)
+                )
+                self._broadcast(wire.NotesChanged(notes=self.session.notes()))
+                return note
+            case wire.RemoveNote():
+                await aside(self.session.remove_note, request.note)
+                self._broadcast(wire.NotesChanged(notes=self.session.notes()))
+                return None
+            case wire.SaveView():
+                return await aside(self.session.save_view, request.key, request.value)
+            case wire.Ask():
+                return await aside(facts, request.topic)
+            case wire.Shutdown():
+                self._loop.call_later(0.05, self.ended.set)  # after the answer has gone out
+                return None
+            case _:
+                raise IwbError(f"this engine does not know the request {type(request).__name__}")
+
+    # ---- its life -------------------------------------------------------------------------------------------------
+
+    async def watch_over(self) -> None:
+        """Report while busy; end when idle with no client for a while."""
+        while not self.ended.is_set():
+            await asyncio.sleep(min(STATUS_SECONDS, IDLE_SECONDS))
+            if not self.worker.idle:
+                if self._watchers:
+                    self.worker.report()
+                self._last_client = time.monotonic()
+            elif self._clients == 0 and time.monotonic() - self._last_client > IDLE_SECONDS:
+                self.ended.set()
+
+
+def _peer_uid(writer: asyncio.StreamWriter) -> int:
+    """The user on the other side of a Unix socket, as the kernel knows it."""
+    peer: socket.socket = writer.get_extra_info("socket")
+    if hasattr(socket, "SO_PEERCRED"):
+        _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        return int(uid)
+    return os.getuid()  # elsewhere the folder's mode (0700) keeps others out
+
+
+async def serve_forever(path: Path) -> None:
+    """Hold `path`, answer clients, compute, until told to stop or idle for long."""
+    session = SessionFile.open(path, create=True)
+    address = socket_path(path)
+    description = address.with_suffix(".json")
+    try:
+        front = Front(session)
+        address.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(front.serve, path=address, limit=2**20)
+        description.write_bytes(
+            msgspec.json.encode(RunningEngine(file=str(session.path), pid=os.getpid(), started=time.time()))
+        )
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, front.ended.set)
+        thread = threading.Thread(target=front.worker.work, name="worker", daemon=True)
+        thread.start()
+        _say(wire.Started())
+        async with server:
+            watching = asyncio.ensure_future(front.watch_over())
+            await front.ended.wait()
+            watching.cancel()
+            front.worker.stop()
+            await asyncio.to_thread(thread.join, 20)
+    finally:
+        description.unlink(missing_ok=True)
+        address.unlink(missing_ok=True)
+        session.close()
+
+
+def _say(started: wire.Started) -> None:
+    """Tell the starter, then let go of its pipe: whatever is printed later goes to the log (standard error)."""
+    os.write(1, msgspec.json.encode(started) + b"\n")
+    os.dup2(2, 1)
+
+
+def main() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go; the work goes on
+    try:
+        asyncio.run(serve_forever(Path(sys.argv[1])))
+    except IwbError as error:
+        _say(wire.Started(error=ErrorRecord.of(error)))
+        sys.exit(2)
+    os._exit(0)  # a computing thread that did not stop in time must not keep the process
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""From what a person asked for to a step that can run: names checked, references resolved, the work identified."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.operations import FieldInfo, Operation, Params, describe, parse
+from sessions.errors import CallError
+from sessions.file import SessionFile
+from sessions.steps import identity_key
+
+WHOLE_FILE = 64 * 2**20  # bytes; larger files are identified by size and time of change
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that fits its operation. `parameters` are complete: defaults too, so that they may change later."""
+
+    operation: Operation
+    params: Params
+    parameters: dict[str, Any]
+    inputs: dict[str, int]
+    seed: int
+    key: str
+
+
+class ModelNotLoadedError(Exception):
+    """Parameter `field` names a model by its source; it has to be loaded (as a step of its own) first."""
+
+    def __init__(self, field: str, source: str) -> None:
+        self.field, self.source = field, source
+
+
+def prepare(
+    session: SessionFile, operation: Operation, values: dict[str, Any], *, seed: int = 0, folder: str = ""
+) -> Submission:
+    """The submission for these values. CallError: what is wrong with them; ModelNotLoadedError: what to load first."""
+    params = parse(operation, values)
+    parameters: dict[str, Any] = msgspec.to_builtins(params)
+    inputs: dict[str, int] = {}
+    hashes: dict[str, str] = {}
+    for field in describe(operation).fields:
+        value = parameters[field.name]
+        if field.type == "artifact" and value is not None:
+            number = _resolve(session, operation, field, str(value))
+            inputs[field.name] = number
+            parameters[field.name] = f"@{number}"
+            hashes[field.name] = session.stored(number).sha256
+        elif field.name in operation.files and value:
+            path = Path(folder, str(value)).expanduser()
+            if (
+                path.exists()
+            ):  # else it is a name of another sort (zoo:tpp), or the operation will say that it is missing
+                parameters[field.name] = str(path.resolve())
+                hashes[field.name] = fingerprint(path)
+    return Submission(
+        operation=operation,
+        params=msgspec.convert(parameters, operation.params),
+        parameters=parameters,
+        inputs=inputs,
+        seed=seed,
+        key=identity_key(operation.name, operation.version, parameters, seed, hashes),
+    )
+
+
+def _resolve(session: SessionFile, operation: Operation, field: FieldInfo, value: str) -> int:
+    """The artifact id behind `@ID`, `ID` or `@last`."""
+    place = f"{operation.name}, parameter '{field.name}'"
+    word = value.removeprefix("@")
+    if word == "last" and value.startswith("@"):
+        fitting = [a.id for a in session.artifacts() if a.kind == field.kind]
+        if not fitting:
+            raise CallError(f"there is no {field.kind} in the session yet", place, f"make a {field.kind} first")
+        return max(fitting)
+    if word.isdecimal():
+        stored = session.stored(int(word))
+        if stored.kind != field.kind:
+            others = [f"@{a.id}" for a in session.artifacts() if a.kind == field.kind]
+            instead = f"use {' or '.join(others[-3:])}" if others else f"make a {field.kind} first"
+            raise CallError(f"@{word} is a {stored.kind}, not a {field.kind}", place, instead)
+        return stored.id
+    if field.kind == "model" and not value.startswith("@"):
+        raise ModelNotLoadedError(field.name, value)
+    raise CallError(f"'{value}' is not a reference", place, "write @ID or @last")
+
+
+def fingerprint(path: Path) -> str:
+    """A hash that changes when the file's content (or any file in the folder) changes."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        status = file.stat()
+        if status.st_size <= WHOLE_FILE:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        else:
+            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()
