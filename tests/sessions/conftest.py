@@ -45,7 +45,7 @@ class MemoryInvestigation:
     def steps(self) -> Sequence[Step]:
         return tuple(self._steps)
 
-    def artifacts(self, step: int | None = None) -> Sequence[Stored]:
+    def artifacts(self, step: int | None = None, /) -> Sequence[Stored]:
         return tuple(
             Stored(
                 id=number,
@@ -60,8 +60,8 @@ class MemoryInvestigation:
             if step is None or owner == step
         )
 
-    def artifact(self, id: int) -> AnyArtifact:
-        return self._artifacts[id - 1][1]
+    def artifact(self, number: int, /) -> AnyArtifact:
+        return self._artifacts[number - 1][1]
 
     def notes(self) -> Sequence[Note]:
         return tuple(self._notes)
