@@ -2,8 +2,8 @@
 
 Numbers are quantised by us to a few levels, never by the terminal: under 256 colours a smooth map would collapse to a
 dozen uneven steps. Sequential maps rise monotonically in lightness (viridis and cividis, as in matplotlib); the
-diverging map is blue below zero and orange above, both arms monotone from a neutral middle. Without colour a number is a
-shade, and a signed number a shade beside its sign, because greys merge the two arms of a diverging map.
+diverging map is blue below zero and orange above, both arms monotone from a neutral middle. Without colour a number is
+a shade, and a signed number a shade beside its sign, because greys merge the two arms of a diverging map.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One heatmap over a slice of a matrix: a cursor with the exact number, a legend, and a repaint of only what changed."""
+"""A heatmap over a slice of a matrix: a cursor with the exact number, a legend, and repaints of only what changed."""
 
 from __future__ import annotations
 

@@ -53,8 +53,7 @@ def quantised(values: Floats, limits: Limits, levels: int) -> Ints:
         part = (np.clip(values, limits.low, limits.high) - limits.low) / span
         scaled = np.rint(part * (levels - 1))
     missing = np.isnan(values)
-    out = np.where(missing, MISSING, np.where(missing, 0, scaled)).astype(np.int16)
-    return out
+    return np.where(missing, MISSING, np.where(missing, 0, scaled)).astype(np.int16)
 
 
 def pooled(values: Floats, row_factor: int, column_factor: int) -> Floats:
@@ -69,10 +68,10 @@ def pooled(values: Floats, row_factor: int, column_factor: int) -> Floats:
     padded = np.full((out_rows * row_factor, out_columns * column_factor), np.nan)
     padded[:rows, :columns] = values
     blocks = padded.reshape(out_rows, row_factor, out_columns, column_factor).transpose(0, 2, 1, 3)
-    blocks = blocks.reshape(out_rows, out_columns, row_factor * column_factor)
-    magnitude = np.where(np.isnan(blocks), -1.0, np.abs(blocks))
+    flat = blocks.reshape(out_rows, out_columns, row_factor * column_factor)
+    magnitude = np.where(np.isnan(flat), -1.0, np.abs(flat))
     strongest = magnitude.argmax(axis=2)
-    return np.asarray(np.take_along_axis(blocks, strongest[:, :, None], axis=2)[:, :, 0])
+    return np.asarray(np.take_along_axis(flat, strongest[:, :, None], axis=2)[:, :, 0])
 
 
 def number_format(limits: Limits) -> tuple[int, int]:

@@ -445,7 +445,7 @@ def _named(axis: Axis, index: int) -> str:
     if index >= len(axis.labels):
         return f"{axis.name} {index}"
     label = axis.labels[index]
-    if label.lower().lstrip("lhblockmpn_ .") == str(index):
+    if label.lstrip("LHlh") == str(index):  # `head 7` says as much as `head 7 'H7'`
         return f"{axis.name} {index}"
     return f"{axis.name} {index} {label!r}"
 

@@ -2,8 +2,8 @@
 
 Textual 8.2.8 paints a dirty region from the left edge of its widget (`ChopsUpdate.render_segments`, where its authors
 left `TODO: crop to x extents` on the Rich path): one changed cell at the right of a colourful heatmap costs the whole
-line, 6 KB instead of 40 bytes. Over a slow SSH line that is the difference between a cursor that follows the key and one that
-lags. The version of Textual is pinned exactly, and a test compares the bytes.
+line, 6 KB instead of 40 bytes. Over a slow SSH line that is the difference between a cursor that follows the key and
+one that lags. The version of Textual is pinned exactly, and a test compares the bytes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,103 @@
+"""Source text as coloured lines: tokenised once, and compared with another version as a unified diff."""
+
+from __future__ import annotations
+
+import difflib
+
+import msgspec
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Keyword, Name, Number, Operator, String, Token
+from pygments.util import ClassNotFound
+from rich.style import Style
+
+from tui.widgets.inks import Piece
+
+# Token families and their colours on a dark and on a light ground, at a contrast of 4.5:1 or more on each.
+_DARK = {
+    Keyword: Style(color="#c792ea"),
+    Name.Function: Style(color="#82aaff"),
+    Name.Class: Style(color="#ffcb6b"),
+    Name.Builtin: Style(color="#7fdbca"),
+    String: Style(color="#c3e88d"),
+    Number: Style(color="#f78c6c"),
+    Comment: Style(color="#9aa5b8", italic=True),
+    Operator: Style(color="#89ddff"),
+}
+_LIGHT = {
+    Keyword: Style(color="#7a1fa2"),
+    Name.Function: Style(color="#0b4fa8"),
+    Name.Class: Style(color="#7a4b00"),
+    Name.Builtin: Style(color="#00626b"),
+    String: Style(color="#2b6a1a"),
+    Number: Style(color="#a33b00"),
+    Comment: Style(color="#56606e", italic=True),
+    Operator: Style(color="#00596b"),
+}
+_UNCOLOURED = {Keyword: Style(bold=True), Comment: Style(italic=True)}
+_PLAIN = Style()
+
+
+class CodeLine(msgspec.Struct, frozen=True):
+    """One line: its pieces, its number in the new text (0 for a removed one) and its part in a diff (`+`, `-`, ``)."""
+
+    pieces: tuple[Piece, ...]
+    number: int
+    change: str = ""
+
+
+def colours(dark: bool, coloured: bool) -> dict[object, Style]:
+    if not coloured:
+        return dict(_UNCOLOURED)
+    return dict(_DARK if dark else _LIGHT)
+
+
+def tokenised(source: str, language: str = "python", dark: bool = True, coloured: bool = True) -> tuple[CodeLine, ...]:
+    """The lines of a source text with their syntax colours. An unknown language is left plain."""
+    text = source.expandtabs(4)
+    palette = colours(dark, coloured)
+    try:
+        # Nothing is executed: a lexer only cuts text into tokens.
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return tuple(CodeLine(((line, _PLAIN),), i + 1) for i, line in enumerate(text.split("\n")))
+    lines: list[list[Piece]] = [[]]
+    for kind, value in lexer.get_tokens(text):
+        style = _PLAIN
+        of = kind
+        while of is not Token and of is not None:
+            if of in palette:
+                style = palette[of]
+                break
+            of = of.parent
+        for i, part in enumerate(value.split("\n")):
+            if i:
+                lines.append([])
+            if part:
+                lines[-1].append((part, style))
+    if len(lines) > 1 and not lines[-1]:
+        lines.pop()
+    return tuple(CodeLine(tuple(pieces), i + 1) for i, pieces in enumerate(lines))
+
+
+def compared(
+    old: str, new: str, language: str = "python", dark: bool = True, coloured: bool = True, context: int = 3
+) -> tuple[CodeLine, ...]:
+    """A unified diff of two versions, with `context` lines around each change and `@@` lines between the parts."""
+    before, after = (tokenised(text, language, dark, coloured) for text in (old, new))
+    matcher = difflib.SequenceMatcher(None, [_text(x) for x in before], [_text(x) for x in after], autojunk=False)
+    out: list[CodeLine] = []
+    for group in matcher.get_grouped_opcodes(context):
+        first, last = group[0], group[-1]
+        place = f"@@ old {first[1] + 1}-{last[2]}, new {first[3] + 1}-{last[4]} @@"
+        out.append(CodeLine(((place, Style(bold=True)),), 0, "@"))
+        for tag, i1, i2, j1, j2 in group:
+            if tag == "equal":
+                out.extend(after[j1:j2])
+                continue
+            out.extend(CodeLine(x.pieces, 0, "-") for x in before[i1:i2])
+            out.extend(CodeLine(x.pieces, x.number, "+") for x in after[j1:j2])
+    return tuple(out)
+
+
+def _text(line: CodeLine) -> str:
+    return "".join(text for text, _ in line.pieces)
