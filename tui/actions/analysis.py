@@ -1,0 +1,13 @@
+"""What can be done in the Sweep, Attention, Circuit and Program views only: each row names a `do_...` method of the pane."""
+
+from __future__ import annotations
+
+from tui.actions.action import Action
+
+SWEEP: tuple[Action, ...] = ()
+
+ATTENTION: tuple[Action, ...] = ()
+
+CIRCUIT: tuple[Action, ...] = ()
+
+PROGRAM: tuple[Action, ...] = ()

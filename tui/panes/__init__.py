@@ -1,0 +1,1 @@
+"""The seven views, one module each, and `base.py`: what every view is."""

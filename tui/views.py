@@ -1,0 +1,111 @@
+"""The table of views. A view's module is imported when it is first shown, so that the first paint waits for none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from sessions.steps import Step, Stored
+
+if TYPE_CHECKING:
+    from tui.panes.base import Pane
+
+
+class View(NamedTuple):
+    """One view: `pane` is `module:class`; `fits` says which artifacts it can draw, so that a new result finds it."""
+
+    id: str
+    key: str
+    title: str
+    purpose: str  # two sentences, for help
+    pane: str
+    fits: Callable[[Stored, Step], bool]
+    operation: str = ""  # what `r` runs here
+
+    def make(self) -> Pane:
+        """A new pane of this view."""
+        module, name = self.pane.split(":")
+        made: Pane = getattr(import_module(module), name)()
+        return made
+
+
+def _about_attention(step: Step) -> bool:
+    return "attention" in step.operation or "pattern" in step.operation
+
+
+VIEWS: tuple[View, ...] = (
+    View(
+        "model",
+        "1",
+        "Model",
+        "Choose and load a model: a bundled one, a Hugging Face name, a folder or a file. "
+        "The card shows its architecture, parameters, memory, device, dtype and how its weights were processed.",
+        "tui.panes.model:ModelPane",
+        lambda stored, step: stored.kind == "model",
+        "models.load",
+    ),
+    View(
+        "data",
+        "2",
+        "Data",
+        "Make a set of prompts or open your own file. "
+        "The prompt under the cursor is shown as the model's tokens, clean over corrupt, with named positions.",
+        "tui.panes.prompts:PromptsPane",
+        lambda stored, step: stored.kind == "prompts",
+        "prompts.make",
+    ),
+    View(
+        "sweep",
+        "3",
+        "Sweep",
+        "Ablate every head and MLP and see what each does to the metric, as a layer x head heatmap. "
+        "It fills in while the sweep runs; enter opens the cell under the cursor in Attention.",
+        "tui.panes.sweep:SweepPane",
+        lambda stored, step: (
+            stored.kind == "matrix" and step.operation.startswith("circuits.") and not _about_attention(step)
+        ),
+        "circuits.head_sweep",
+    ),
+    View(
+        "attention",
+        "4",
+        "Attention",
+        "Where each token looks: the pattern of any head and prompt as a heatmap with token labels. "
+        "All heads as thumbnails, clean, corrupt or their difference, or the average over the set.",
+        "tui.panes.attention:AttentionPane",
+        lambda stored, step: stored.kind == "matrix" and _about_attention(step),
+        "circuits.attention",
+    ),
+    View(
+        "circuit",
+        "5",
+        "Circuit",
+        "The circuit as a layered graph, with each part's score and the circuit's faithfulness. "
+        "Levels of detail, a threshold, a focus cone, and a matrix view where the graph is dense.",
+        "tui.panes.circuit:CircuitPane",
+        lambda stored, step: stored.kind == "graph" and step.operation.startswith("circuits."),
+        "circuits.greedy",
+    ),
+    View(
+        "program",
+        "6",
+        "Program",
+        "A small network turned into a Python program, with the automaton it was read from. "
+        "The verdict beside the code says what it was checked against, on how many cases, and whether those are all.",
+        "tui.panes.program:ProgramPane",
+        lambda stored, step: stored.kind == "program",
+        "synthesis.program",
+    ),
+    View(
+        "history",
+        "7",
+        "History",
+        "The timeline: every step with its parameters, status and results, and your notes. "
+        "Choose a step and every view shows it; play the investigation back; run it again from any step.",
+        "tui.panes.history:HistoryPane",
+        lambda stored, step: False,
+    ),
+)
+
+VIEW_OF: dict[str, View] = {view.id: view for view in VIEWS}
