@@ -1,0 +1,129 @@
+"""`iwb ops`, `models`, `prompts` and `doctor`: what there is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+import msgspec
+
+from engine.catalogue import OPERATIONS
+from engine.catalogue import operation as find_operation
+from engine.operations import FieldInfo, OperationInfo, describe
+from engine.server.facts import facts
+
+
+def answer(options: argparse.Namespace) -> int:
+    match options.command:
+        case "ops":
+            _operations(options.operation, as_json=options.json)
+        case "doctor":
+            document = {**facts("doctor"), "terminal": terminal()}
+            print(msgspec.json.encode(document).decode() if options.json else "\n".join(_lines(document)))
+        case topic:
+            document = facts(topic)
+            print(msgspec.json.encode(document).decode() if options.json else _catalogue(document[topic], topic))
+    return 0
+
+
+def _operations(name: str, *, as_json: bool) -> None:
+    if name:
+        info = describe(find_operation(name))
+        print(msgspec.json.encode(info).decode() if as_json else in_full(info))
+        return
+    infos = [describe(operation) for operation in OPERATIONS]
+    if as_json:
+        print(msgspec.json.encode({"operations": infos}).decode())
+        return
+    width = max(len(info.name) for info in infos)
+    for info in infos:
+        print(f"{info.name:<{width}}  {info.title}")
+    print("\niwb ops OPERATION tells one in full")
+
+
+def in_full(info: OperationInfo) -> str:
+    """An operation as help text: what it gives, its parameters with type, default, bounds and meaning."""
+    lines = [f"{info.name} (version {info.version}): {info.title}", "", info.summary, ""]
+    rows = [(field.name, _type(field), _default(field), field.help) for field in info.fields]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+    for row in rows:
+        lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + "  " + row[3])
+    lines += ["", f"gives: {', '.join(info.gives)}"]
+    if info.source:
+        lines.append(f"source: {info.source}")
+    return "\n".join(lines)
+
+
+def _type(field: FieldInfo) -> str:
+    if field.choices:
+        return "|".join(field.choices)
+    if field.type == "artifact":
+        return f"@{field.kind}"
+    low = "" if field.minimum is None else f"{field.minimum:g}"
+    high = "" if field.maximum is None else f"{field.maximum:g}"
+    return field.type + (f" {low}..{high}" if low or high else "")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.required:
+        return "required"
+    return (
+        f"= {msgspec.json.encode(field.default).decode()}"
+        if not isinstance(field.default, str)
+        else f"= {field.default}"
+    )
+
+
+def _catalogue(entries: list[dict[str, Any]], topic: str) -> str:
+    lines: list[str] = []
+    key = "source" if entries and "source" in entries[0] else "name"
+    width = max((len(str(entry.get(key, ""))) for entry in entries), default=0)
+    for entry in entries:
+        rest = [
+            f"{v}" if k in ("what", "summary", "title") else f"{k}: {_short(v)}" for k, v in entry.items() if k != key
+        ]
+        lines.append(f"{entry.get(key, ''):<{width}}  {' · '.join(rest)}")
+    if topic == "models":
+        lines += [
+            "",
+            "Also: a Hugging Face name (gpt2), a checkpoint folder, or weights.safetensors with its .json beside it:",
+            "iwb run my.iwb models.load source=...",
+        ]
+    else:
+        lines += ["", "Also: your own CSV, JSONL or JSON file: iwb run my.iwb prompts.open path=..."]
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, list | tuple)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+def terminal() -> dict[str, Any]:
+    """What the terminal says of itself."""
+    return {
+        name: os.environ[name]
+        for name in ("TERM", "COLORTERM", "NO_COLOR", "LANG", "SSH_CONNECTION")
+        if name in os.environ
+    }
+
+
+def _lines(value: dict[str, Any], depth: int = 0) -> list[str]:
+    lines: list[str] = []
+    for key, item in value.items():
+        name = "  " * depth + key.replace("_", " ")
+        if key.endswith("_bytes") and isinstance(item, int):
+            lines.append(f"{name.removesuffix(' bytes')}: {item / 2**30:.1f} GiB")
+        elif isinstance(item, dict):
+            lines += [name + ":", *_lines(item, depth + 1)]
+        elif isinstance(item, list):
+            lines += [f"{name}: " + "; ".join(", ".join(_lines(i)) if isinstance(i, dict) else str(i) for i in item)]
+        else:
+            lines.append(f"{name}: {item}")
+    return lines

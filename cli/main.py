@@ -1,0 +1,41 @@
+"""`iwb`: what was asked for, who answers it, and the exit status.
+
+0 done, 1 the work failed or differs, 2 the call was wrong, 130 cancelled. A person's mistake gets one line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cli.arguments import parse_arguments
+from sessions.errors import CallError, CancelledError, IwbError
+
+DONE, FAILED, WRONG_CALL, CANCELLED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give back its exit status."""
+    try:
+        options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+        return options.answer(options)
+    except CancelledError as stopped:
+        print(f"iwb: {stopped}", file=sys.stderr)
+        return CANCELLED
+    except KeyboardInterrupt:
+        print("iwb: cancelled", file=sys.stderr)
+        return CANCELLED
+    except CallError as error:
+        print(f"iwb: {error}", file=sys.stderr)
+        return WRONG_CALL
+    except IwbError as error:
+        print(f"iwb: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # `iwb show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

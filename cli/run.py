@@ -1,0 +1,106 @@
+"""`iwb run`: one operation, or a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cli.host import Host, Outcome, host
+from engine.catalogue import operation as find_operation
+from engine.operations import Operation, describe
+from sessions.errors import CallError
+from sessions.recipes import read, resolve
+
+
+def answer(options: argparse.Namespace) -> int:
+    """Run it, and say what came of it."""
+    path = Path(options.file)
+    if options.operation.endswith(".toml"):
+        if options.values:
+            raise CallError(
+                f"a recipe takes no parameters ('{options.values[0]}')", options.operation, "edit the recipe"
+            )
+        return _recipe(path, Path(options.operation), again=options.again, as_json=options.json)
+    operation = find_operation(options.operation)
+    values = {**_values(operation.name, options.values), **_model_options(operation, options)}
+    with host(path) as place:
+        outcome = place.run(operation.name, values, seed=options.seed, again=options.again)
+        report(place, outcome, as_json=options.json)
+    return 0
+
+
+def _values(operation: str, words: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise CallError(f"'{word}' is not a parameter", operation, "write name=value")
+        if name in values:
+            raise CallError(f"parameter '{name}' is given twice", operation)
+        values[name] = value
+    return values
+
+
+def _model_options(operation: Operation, options: argparse.Namespace) -> dict[str, Any]:
+    taken = {field.name for field in describe(operation).fields}
+    given = {name: getattr(options, name) for name in ("device", "dtype") if getattr(options, name) is not None}
+    for name in given:
+        if name not in taken:
+            raise CallError(f"--{name} means nothing to {operation.name}", remedy=f"give --{name} to models.load")
+    return given
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """What `run --json` prints for a step."""
+    return {
+        "step": outcome.step.id,
+        "operation": outcome.step.operation,
+        "status": outcome.step.status,
+        "cached": outcome.cached,
+        "artifacts": [{"id": a.id, "kind": a.kind, "title": a.title, "summary": a.summary} for a in outcome.artifacts],
+        "seconds": round(outcome.step.seconds, 3),
+    }
+
+
+def report(place: Host, outcome: Outcome, *, as_json: bool) -> None:
+    """One step's outcome: JSON, or lines and the artifacts that read well as text."""
+    if as_json:
+        print(msgspec.json.encode(summary(outcome)).decode())
+        return
+    from sessions.render import render
+
+    before = " (done before)" if outcome.cached else f" in {outcome.step.seconds:.1f} s"
+    print(f"step {outcome.step.id}: {outcome.step.operation} {outcome.step.status}{before}")
+    for stored in outcome.artifacts:
+        print(f"  @{stored.id}  {stored.kind:<8} {stored.title}{': ' + stored.summary if stored.summary else ''}")
+    for stored in outcome.artifacts:
+        if stored.kind in ("program", "table", "text", "model"):
+            print()
+            print(render(place.session.artifact(stored.id)))
+
+
+def _recipe(path: Path, recipe_path: Path, *, again: bool, as_json: bool) -> int:
+    recipe = read(recipe_path)
+    for step in recipe.steps:
+        find_operation(step.operation)  # a misspelt last step is found before an hour of work, not after
+    produced: dict[str, list[int]] = {}
+    done: list[dict[str, Any]] = []
+    with host(path) as place:
+        for step in recipe.steps:
+            outcome = place.run(step.operation, resolve(step, produced), seed=step.seed, again=again)
+            produced[step.id] = [a.id for a in outcome.artifacts]
+            done.append(summary(outcome))
+            if not as_json:
+                before = " (done before)" if outcome.cached else f" {outcome.step.seconds:.1f} s"
+                print(f"step {outcome.step.id}: {step.id}: {step.operation}{before}", file=sys.stderr)
+        if as_json:
+            print(msgspec.json.encode({"recipe": recipe.name, "steps": done}).decode())
+        else:
+            from sessions.export import export
+
+            print(export(place.session, "md"))
+    return 0
