@@ -47,7 +47,8 @@ def answer(options: argparse.Namespace) -> int:
 
 def _measure(name: str, path: Path) -> list[dict[str, Any]]:
     spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""`iwb demo`: the bundled investigation. With a terminal it opens and fills in; without one it runs and prints itself."""
+"""`iwb demo`: the bundled investigation. On a terminal it opens and fills in; without one it runs and prints itself."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _replayed(
     }
     entry: dict[str, Any] = {"step": step.id, "operation": step.operation}
     try:
-        outcome = place.run(step.operation, values, seed=step.seed)
+        outcome = place.run(step.operation, values, seed=step.seed, again=True)
     except IwbError as error:
         print(f"step {step.id}: {error}", file=sys.stderr)
         return {**entry, "status": "failed", "error": str(error)}

@@ -83,9 +83,8 @@ def _step(session: SessionFile, step: Step, *, as_json: bool) -> None:
     print(f"step {step.id}: {step.command}")
     print(f"status {step.status}, seed {step.seed}, {step.seconds:.1f} s, version {step.version}, key {step.key[:12]}")
     where = step.environment
-    print(
-        f"iwb {where.iwb}, Python {where.python}, torch {where.torch or 'not used'}, {where.device} {where.dtype}".strip()
-    )
+    torch = f"torch {where.torch}" if where.torch else "no torch"
+    print(f"iwb {where.iwb}, Python {where.python}, {torch}, {where.device} {where.dtype}".strip())
     if step.error:
         print(step.error)
     for stored in session.artifacts(step.id):

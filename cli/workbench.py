@@ -14,7 +14,7 @@ def answer(options: argparse.Namespace) -> int:
 
 
 def open_workbench(path: Path) -> int:
-    """Show the screen on that session until the person leaves. CallError, before painting, for what cannot be opened."""
+    """Show the screen on that session until the person leaves. CallError, before painting, if it is not ours."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CallError("the workbench needs a terminal", remedy="without one, use iwb run, iwb show or iwb demo")
     if path.suffix != ".iwb":
