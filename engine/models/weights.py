@@ -142,8 +142,12 @@ def arrange(
     def get(name: str) -> Tensor:
         return named[name].detach().to(device=device, dtype=dtype)
 
+    def own(tensor: Tensor) -> Tensor:
+        """Contiguous, and never a view of the file it was read from, which may change under us."""
+        return tensor.clone(memory_format=torch.contiguous_format)
+
     def maybe(name: str) -> Tensor | None:
-        return get(name) if name in named else None
+        return own(get(name)) if name in named else None
 
     def norm(name: str) -> Norm:
         return Norm(maybe(f"{name}.w"), maybe(f"{name}.b"))
@@ -159,12 +163,12 @@ def arrange(
     def mlp(at: str) -> Mlp | None:
         if not config.d_mlp:
             return None
-        gate = get(f"{at}.W_gate").T.contiguous() if config.gated_mlp else None
+        gate = own(get(f"{at}.W_gate").T) if config.gated_mlp else None
         return Mlp(
-            get(f"{at}.W_in").T.contiguous(),
+            own(get(f"{at}.W_in").T),
             maybe(f"{at}.b_in"),
             gate,
-            get(f"{at}.W_out").T.contiguous(),
+            own(get(f"{at}.W_out").T),
             maybe(f"{at}.b_out"),
         )
 
@@ -172,15 +176,15 @@ def arrange(
     for layer in range(config.n_layers):
         at = f"blocks.{layer}"
         w_qkv, b_qkv = qkv(f"{at}.attn")
-        w_o = get(f"{at}.attn.W_O").flatten(0, 1).T.contiguous()
+        w_o = own(get(f"{at}.attn.W_O").flatten(0, 1).T)
         b_o = maybe(f"{at}.attn.b_O")
         blocks.append(Block(norm(f"{at}.ln1"), w_qkv, b_qkv, w_o, b_o, norm(f"{at}.ln2"), mlp(f"{at}.mlp")))
     return Weights(
-        embed=get("embed.W_E").contiguous(),
+        embed=own(get("embed.W_E")),
         positions=maybe("pos_embed.W_pos"),
         blocks=tuple(blocks),
         ln_final=norm("ln_final"),
-        unembed=get("unembed.W_U").T.contiguous(),
+        unembed=own(get("unembed.W_U").T),
         b_unembed=maybe("unembed.b_U"),
     )
 

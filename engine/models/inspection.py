@@ -1,0 +1,128 @@
+"""What a model is, and whether it would fit, without reading its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.hardware import choose_device, human_bytes, torch_dtype
+from engine.models.checkpoints import read_header, weight_files
+from engine.models.forecast import Forecast, forecast
+from engine.models.protocols import TransformerConfig
+from engine.models.sources import Source, find_source, read_config
+from sessions.artifacts import Column, Table
+from sessions.errors import CallError
+
+Row = tuple[str, str]
+# Tensors in old checkpoints that are no parameters: causal masks and rotary frequencies.
+BUFFERS = (".attn.bias", ".masked_bias", ".attention.bias", ".inv_freq")
+
+
+def inspect_model(source: str, *, device: str = "auto", dtype: str = "float32") -> Table:
+    """Two columns, property and value: family, architecture, shape, parameters, memory needed and free, device.
+
+    CallError as `load_model` raises for what headers can show. A Hugging Face name that is not in this machine's cache
+    is looked up on the network.
+    """
+    found = find_source(source)
+    place = choose_device(device)
+    torch_dtype(dtype)
+    if found.kind == "file":
+        rows, plan = _file(found, place, dtype)
+    else:
+        if found.kind == "hub":
+            from engine.models.hub import fetch
+
+            found = found._replace(path=fetch(found.text, weights=False).folder)
+        rows, plan = _checkpoint(found, place, dtype)
+    memory: list[Row] = [("device", place), ("number format", dtype)]
+    fits = "yes"
+    if plan is not None:
+        fits = "yes" if plan.fits else "no"
+        memory += [("memory needed", human_bytes(plan.needed)), ("memory free", human_bytes(plan.free)), ("fits", fits)]
+    title = source.removeprefix("zoo:")
+    return Table(
+        title=f"{title} before loading",
+        summary=", ".join(f"{name} {value}" for name, value in (*rows[:1], *rows[-1:], *memory[2:])),
+        columns=(Column("property", "text"), Column("value", "text")),
+        rows=(("source", source), *rows, *memory),
+        facts={"source": source, "device": place, "dtype": dtype, "fits": fits == "yes"},
+    )
+
+
+def _file(source: Source, device: str, dtype: str) -> tuple[list[Row], Forecast | None]:
+    config = read_config(source.path.with_suffix(".json"))
+    header = read_header(source.path)
+    numbers = sum(tensor.size for tensor in header.values())
+    if config.get("family") == "rnn":
+        sizes = ", ".join(f"{config[name]} {name}" for name in ("hidden", "inputs", "outputs") if name in config)
+        return [("architecture", "mips-rnn"), ("shape", sizes), ("parameters", f"{numbers:,}")], None
+    from engine.models.loading import transformer_config
+
+    shape = transformer_config(config, source.path.with_suffix(".json"))
+    return _rows(shape, numbers), forecast(shape, numbers, device=device, dtype=dtype)
+
+
+def _checkpoint(source: Source, device: str, dtype: str) -> tuple[list[Row], Forecast]:
+    config = read_config(source.path / "config.json")
+    shape = outline(config, str(source.path / "config.json"))
+    if any(source.path.glob("*.safetensors")) or source.kind == "folder":
+        headers = [read_header(path) for path in weight_files(source.path)]
+        names = {name: tensor.size for header in headers for name, tensor in header.items()}
+        numbers = sum(size for name, size in names.items() if not name.endswith(BUFFERS))
+        tied = not any(name.endswith(("lm_head.weight", "embed_out.weight")) for name in names)
+    else:
+        from engine.models.hub import published_parameters
+
+        numbers = published_parameters(source.text)
+        tied = bool(config.get("tie_word_embeddings", True))
+    run = numbers + (shape.d_vocab * shape.d_model if tied else 0)  # a shared embedding is held twice, once transposed
+    return _rows(shape, numbers), forecast(shape, run, device=device, dtype=dtype, staged=True)
+
+
+def _rows(shape: TransformerConfig, numbers: int) -> list[Row]:
+    heads = f"{shape.n_layers} layers x {shape.n_heads} heads"
+    if shape.n_kv_heads not in (0, shape.n_heads):
+        heads += f" ({shape.n_kv_heads} key/value)"
+    mlp = f"MLP {shape.d_mlp}" if shape.d_mlp else "attention only"
+    return [
+        ("architecture", shape.architecture),
+        ("shape", f"{heads}, width {shape.d_model}, {mlp}"),
+        ("context", f"{shape.n_ctx:,} tokens"),
+        ("vocabulary", f"{shape.d_vocab:,} tokens"),
+        ("parameters", f"{numbers:,}"),
+    ]
+
+
+# The names that families give the same number in their config.json.
+_NAMES = {
+    "n_layers": ("num_hidden_layers", "n_layer", "num_layers"),
+    "n_heads": ("num_attention_heads", "n_head", "num_heads"),
+    "d_model": ("hidden_size", "n_embd", "d_model"),
+    "d_mlp": ("intermediate_size", "n_inner", "ffn_dim"),
+    "d_vocab": ("vocab_size",),
+    "n_ctx": ("max_position_embeddings", "n_positions", "n_ctx"),
+}
+
+
+def outline(config: dict[str, Any], where: str) -> TransformerConfig:
+    """The sizes in a Hugging Face config.json, enough for a card and a forecast of memory; not enough to run it.
+
+    CallError when a size is not there.
+    """
+    sizes: dict[str, Any] = {}
+    for ours, names in _NAMES.items():
+        value = next((config[name] for name in names if config.get(name) is not None), None)
+        if value is None and ours == "d_mlp" and "d_model" in sizes:
+            value = 4 * sizes["d_model"]
+        if not isinstance(value, int) or value <= 0:
+            raise CallError(
+                f"the configuration has no {names[0]}", where, "give a decoder-only transformer's checkpoint"
+            )
+        sizes[ours] = value
+    head = config.get("head_dim") or sizes["d_model"] // sizes["n_heads"]
+    return TransformerConfig(
+        architecture=str(config.get("model_type", "transformer")),
+        d_head=int(head),
+        n_kv_heads=int(config.get("num_key_value_heads") or 0),
+        **sizes,
+    )

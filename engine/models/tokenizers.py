@@ -1,0 +1,149 @@
+"""Text to token ids and back: a vocabulary of whole words, and the tokenizers that come with checkpoints."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sessions.errors import CallError, nearest
+
+if TYPE_CHECKING:
+    import tokenizers
+    from transformers import PreTrainedTokenizerBase
+
+    from engine.models.protocols import Tokenizer
+
+
+class WordTokenizer:
+    """One token per word, split at white space: `encode(" Mary") == encode("Mary")`.
+
+    `vocab` is in the order of the ids. `bos`, one of its words, goes before every prompt. CallError when the vocabulary
+    is empty or says a word twice, or does not hold `bos`.
+    """
+
+    def __init__(self, vocab: Sequence[str], bos: str | None = None, name: str = "words") -> None:
+        self.name = name
+        self.vocab = tuple(vocab)
+        self._ids = {word: i for i, word in enumerate(self.vocab)}
+        if not self.vocab or len(self._ids) != len(self.vocab):
+            twice = next((w for i, w in enumerate(self.vocab) if self._ids[w] != i), None)
+            problem = f"the vocabulary says '{twice}' twice" if twice is not None else "the vocabulary is empty"
+            raise CallError(problem, name, "list every word once, in the order of its id")
+        if bos is not None and bos not in self._ids:
+            raise CallError(
+                f"the vocabulary does not hold the beginning word '{bos}'", name, "add it, or set bos to null"
+            )
+        self.bos_id = None if bos is None else self._ids[bos]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the words. CallError names the first unknown word and its nearest neighbours."""
+        return [self._id(word) for word in text.split()]
+
+    def _id(self, word: str) -> int:
+        if word in self._ids:
+            return self._ids[word]
+        close = difflib.get_close_matches(word, self.vocab, n=3, cutoff=0.5)
+        remedy = (
+            f"nearest: {', '.join(close)}" if close else f"it knows {len(self.vocab)} words, such as {self._some()}"
+        )
+        raise CallError(f"'{word}' is not in the model's vocabulary", self.name, remedy)
+
+    def _some(self) -> str:
+        return ", ".join([w for w in self.vocab if w.isalpha()][:5])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join(self.vocab[i] for i in ids)
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        return [self.vocab[i] for i in ids]
+
+
+class CheckpointTokenizer:
+    """A Hugging Face tokenizer. `bos_id` is set only where the tokenizer itself begins every text so (Llama does,
+    GPT-2 and Pythia do not): the model then sees what it saw in training.
+
+    Tokenizers that put a space before the text (SentencePiece, as in Llama 2) give `encode(" Mary") == encode("Mary")`.
+    """
+
+    def __init__(self, inner: PreTrainedTokenizerBase, name: str) -> None:
+        self.name = name
+        self._inner = inner
+        begins = inner("a")["input_ids"][:1]
+        self.bos_id: int | None = (
+            int(inner.bos_token_id) if inner.bos_token_id is not None and begins == [inner.bos_token_id] else None
+        )
+        first = inner.convert_ids_to_tokens(self._plain("a"))[:1]
+        self._adds_space = first[:1] != [] and str(first[0]).startswith("▁")
+
+    def _plain(self, text: str) -> list[int]:
+        return [int(i) for i in self._inner.encode(text, add_special_tokens=False)]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the text, without special tokens."""
+        return self._plain(text.removeprefix(" ") if self._adds_space else text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._inner.decode(list(ids), clean_up_tokenization_spaces=False))
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """Each id alone, with its leading space; a fragment of a character is shown as the vocabulary writes it."""
+        return [self._text(i, str(raw)) for i, raw in zip(ids, self._inner.convert_ids_to_tokens(list(ids)))]
+
+    def _text(self, token: int, raw: str) -> str:
+        if raw.startswith("▁"):
+            return raw.replace("▁", " ")
+        text = self.decode([token])
+        return raw if "\N{REPLACEMENT CHARACTER}" in text or not text else text
+
+
+class FileTokenizer:
+    """A `tokenizer.json` of the tokenizers library, for models that are a safetensors file with its configuration."""
+
+    def __init__(self, inner: tokenizers.Tokenizer, bos: str | None, name: str) -> None:
+        self.name = name
+        self._inner = inner
+        self.bos_id: int | None = None if bos is None else inner.token_to_id(bos)
+        if bos is not None and self.bos_id is None:
+            raise CallError(f"the vocabulary does not hold the beginning token '{bos}'", name, "set bos to null")
+
+    def encode(self, text: str) -> list[int]:
+        return [int(i) for i in self._inner.encode(text, add_special_tokens=False).ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._inner.decode(list(ids), skip_special_tokens=False))
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        return [self.decode([i]) or str(self._inner.id_to_token(i)) for i in ids]
+
+
+def read_tokenizer(described: Any, folder: Path, where: str) -> Tokenizer:
+    """The tokenizer that a model's configuration describes:
+
+    `{"type": "words", "vocab": [...], "bos": "<bos>" or null}` or
+    `{"type": "tokenizers", "file": "tokenizer.json", "bos": ...}`, a file in the same folder. CallError otherwise.
+    """
+    remedy = 'give "tokenizer": {"type": "words", "vocab": [...], "bos": null}'
+    if not isinstance(described, dict):
+        raise CallError("the configuration describes no tokenizer", where, remedy)
+    bos = described.get("bos")
+    match described.get("type"):
+        case "words":
+            vocab = described.get("vocab")
+            if not isinstance(vocab, list) or not all(isinstance(word, str) for word in vocab):
+                raise CallError("the tokenizer's vocab is not a list of words", where, remedy)
+            return WordTokenizer(vocab, bos, name=f"words of {where}")
+        case "tokenizers":
+            import tokenizers
+
+            path = folder / Path(str(described.get("file", "tokenizer.json"))).name
+            if not path.is_file():
+                raise CallError(f"the tokenizer's file {path.name} is missing", where, f"put it into {folder}")
+            try:
+                inner = tokenizers.Tokenizer.from_file(str(path))
+            except Exception as error:  # the library raises bare Exception for a file it cannot read
+                raise CallError(f"{path.name} is not a tokenizer file ({error})", where) from None
+            return FileTokenizer(inner, bos, name=path.name)
+        case other:
+            raise CallError(f"unknown tokenizer type '{other}'", where, nearest(str(other), ["words", "tokenizers"]))
