@@ -1,0 +1,76 @@
+"""Tables and prompts as aligned rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessions.artifacts import PromptRow, Prompts, Table
+from sessions.render.layout import Style, columns, wrapped
+from sessions.render.numbers import column
+
+
+def table(artifact: Table, style: Style) -> list[str]:
+    if not artifact.rows:
+        return ["no rows; columns: " + ", ".join(c.name for c in artifact.columns)]
+    shown = artifact.rows[: style.max_rows]
+    header = [c.name + (f" [{c.unit}]" if c.unit else "") for c in artifact.columns]
+    numeric = [c.type in ("int", "float") for c in artifact.columns]
+    by_column: list[list[str]] = []
+    for i, is_number in enumerate(numeric):
+        values: list[Any] = [row[i] for row in shown]
+        by_column.append(column(values) if is_number else [cell(value) for value in values])
+    lines = columns(header, list(zip(*by_column)), style, numeric=numeric)
+    return lines + _more(len(shown), len(artifact.rows), "rows")
+
+
+def cell(value: str | int | float | bool | None) -> str:
+    """A cell of a column that is not a number."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
+
+
+def prompts(artifact: Prompts, style: Style) -> list[str]:
+    """Each row with its clean and corrupt text, answers and foils; then what could not be used, and why."""
+    shown = artifact.rows[: style.max_rows]
+    names = [
+        name
+        for name, present in (
+            ("clean", True),
+            ("corrupt", any(row.corrupt for row in shown)),
+            ("answers", any(row.answers for row in shown)),
+            ("foils", any(row.foils for row in shown)),
+            ("group", any(row.group for row in shown)),
+        )
+        if present
+    ]
+    lines = [f"task {artifact.task}, {len(artifact.rows):,} rows" + _tokens(artifact)]
+    if shown:
+        rows = [[str(i), *(prompt_cell(row, name) for name in names)] for i, row in enumerate(shown)]
+        lines += columns(["", *names], rows, style, numeric=[True] + [False] * len(names))
+        lines += _more(len(shown), len(artifact.rows), "rows")
+    problems = [f"row {i}: {row.problem}" for i, row in enumerate(artifact.rows) if row.problem]
+    for title, entries in (("cannot be used", problems), ("rejected", list(artifact.rejected))):
+        if entries:
+            lines.append(f"{title} ({len(entries)}):")
+            for entry in entries[: style.max_rows]:
+                lines += wrapped("  " + entry, style, "    ")
+            lines += _more(min(len(entries), style.max_rows), len(entries), "of these")
+    return lines
+
+
+def prompt_cell(row: PromptRow, name: str) -> str:
+    value = getattr(row, name)
+    return ",".join(repr(token) for token in value) if isinstance(value, tuple) else str(value)
+
+
+def _tokens(artifact: Prompts) -> str:
+    return f", tokens of {artifact.tokenizer}" if artifact.tokenizer else ""
+
+
+def _more(shown: int, total: int, what: str) -> list[str]:
+    return [f"{shown:,} of {total:,} {what}"] if shown < total else []
