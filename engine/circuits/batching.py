@@ -1,0 +1,47 @@
+"""How many prompts times variants go through a model at once: enough to be fast, few enough to fit and to stay polite.
+
+A batch is also the time within which a cancel takes effect and an interactive question is answered, so on a CPU it is
+sized to about a second's work.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.hardware import free_memory, rows_that_fit
+from engine.models.protocols import TransformerModel
+
+CPU_WORK = 8e10  # floating-point operations per batch: about a second of one core
+GPU_WORK = 4e12
+KEPT_SHARE = 0.25  # of the free memory, for clean passes that are kept
+
+
+class Sizes(NamedTuple):
+    prompts: int  # rows of one chunk of the prompt set
+    variants: int  # ablated versions of it that run side by side
+    keep_bytes: int  # for the clean passes of all chunks together
+
+
+def sizes(
+    model: TransformerModel, *, prompts: int, pos: int, scored: int, vocabulary: bool, most_rows: int = 0
+) -> Sizes:
+    """Batch sizes for `prompts` rows of `pos` tokens, of which `scored` are unembedded (over the `vocabulary`, or a few
+    columns). `most_rows` > 0 sets a limit of one's own on prompts x variants.
+
+    Memory of one row is counted generously: the activations of one layer, and the logits three times.
+    """
+    c, device = model.config, str(model.device)
+    kv_heads = c.n_kv_heads or c.n_heads
+    attention = c.d_model * c.d_head * (2 * c.n_heads + 2 * kv_heads)
+    mlp = c.d_model * c.d_mlp * (3 if c.gated_mlp else 2)
+    unembedding = scored * c.d_model * (c.d_vocab if vocabulary else 2)
+    work = 2 * (pos * c.n_layers * (attention + mlp) + unembedding)
+    floats = pos * (6 * c.d_model + 4 * c.n_heads * c.d_head + 3 * c.d_mlp + c.n_heads * pos)
+    floats += scored * (3 * c.d_vocab if vocabulary else 8)
+    by_work = max(1, int((CPU_WORK if device == "cpu" else GPU_WORK) / work))
+    rows = min(by_work, rows_that_fit(4 * floats, device), most_rows or by_work)
+    chunk = min(prompts, rows)
+    return Sizes(chunk, max(1, rows // chunk), int(KEPT_SHARE * free_memory(device)))
+
+
+__all__ = ["Sizes", "sizes"]

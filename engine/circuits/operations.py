@@ -1,0 +1,5 @@
+"""Coming."""
+
+from engine.operations import Operation
+
+OPERATIONS: tuple[Operation, ...] = ()
