@@ -63,14 +63,19 @@ def mlp(weights: Weights, part: str, values: Float[Tensor, "*batch fan_in"]) -> 
 
 
 def unroll(
-    weights: Weights, x: Float[Tensor, "batch pos inputs"]
+    weights: Weights, x: Float[Tensor, "batch pos inputs"], noise: Float[Tensor, "batch pos hidden"] | None = None
 ) -> tuple[Float[Tensor, "batch pos hidden"], Float[Tensor, "batch pos outputs"]]:
-    """Hidden states after each input, from h_0 = 0, and the outputs read from them (section 2.1)."""
+    """Hidden states after each input, from h_0 = 0, and the outputs read from them (section 2.1).
+
+    `noise` is added to the state after each step: a network trained with it keeps its states apart.
+    """
     last = max(name for name in weights if name.startswith("f.") and name.endswith(".bias"))
     h = x.new_zeros((x.shape[0], weights[last].shape[0]))
     states = []
     for t in range(x.shape[1]):
         h = mlp(weights, "f", torch.cat([h, x[:, t]], dim=-1))
+        if noise is not None:
+            h = h + noise[:, t]
         states.append(h)
     hidden = torch.stack(states, dim=1)
     return hidden, mlp(weights, "g", hidden)

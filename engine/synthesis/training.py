@@ -21,12 +21,17 @@ Batch = Callable[[torch.Generator], tuple[Float[Tensor, "batch pos inputs"], Flo
 
 
 class Recipe(NamedTuple):
-    """How to train. `curriculum`: score only as many positions as the best network already answers, and a few more."""
+    """How to train. `curriculum`: score only as many positions as the best network already answers, and a few more.
+
+    `state_noise`: standard deviation of what is added to every hidden state while training. It forbids the network to
+    pack its states ever closer together (a counter kept as powers of 1/2, say) and makes for tight, distant clusters.
+    """
 
     steps: int = 10_000
     lr: float = 1e-3
     final_lr: float = 1e-5  # reached by a cosine
     curriculum: bool = True
+    state_noise: float = 0.0
 
 
 class Trained(NamedTuple):
@@ -73,11 +78,12 @@ def train(
     weights = {name: value.requires_grad_() for name, value in initial(config, seeds, generator).items()}
     optimizer = torch.optim.Adam(weights.values(), lr=recipe.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, recipe))
-    networks = torch.func.vmap(lambda w, x: unroll(w, x)[1], in_dims=(0, None))
+    networks = torch.func.vmap(lambda w, x, noise: unroll(w, x, noise)[1], in_dims=(0, None, None))
     scored = 2 if recipe.curriculum else None
     for step in range(1, recipe.steps + 1):
         x, wanted = (part[:, :scored] for part in batch(generator))
-        predicted = networks(weights, x)
+        noise = torch.randn((*x.shape[:2], config.hidden), generator=generator) * recipe.state_noise
+        predicted = networks(weights, x, noise)
         loss = mips_loss(predicted, wanted[None]).mean(dim=1)
         optimizer.zero_grad()
         torch.autograd.backward(loss.sum())  # the networks share nothing, so the gradient of the sum is each one's own
