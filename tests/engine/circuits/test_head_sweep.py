@@ -1,0 +1,116 @@
+"""Every component ablated alone equals one whole hooked TransformerLens pass per component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine.circuits.head_sweep import components_of, head_sweep
+from engine.circuits.metrics import METRICS
+from engine.circuits.runs import PromptRuns
+from sessions.components import Head, Mlp
+
+# Single precision, logits of order 10: rounding stays well below this, and a wrong position or head is far above.
+CLOSE = 1e-4
+
+
+def swept(runs: PromptRuns, variants: int = 16, *, mlps: bool = True) -> dict[Head | Mlp, torch.Tensor]:
+    order = components_of(runs.model.config.n_layers, runs.model.config.n_heads, mlps=mlps)
+    found: dict[Head | Mlp, torch.Tensor] = {c: torch.full((runs.size,), torch.nan) for c in order}
+    for part in head_sweep(runs, [order] * len(runs.chunks), variants=variants):
+        for component, values in zip(part.components, part.values):
+            found[component][part.rows] = values
+    return found
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+def test_every_component_equals_a_hooked_pass(pair: Any, batch: Any, naive: Any, metric: str, ablation: Any) -> None:
+    found = swept(PromptRuns(pair.ours, batch, METRICS[metric], ablation))
+    assert len(found) == 3 * (4 + 1)
+    for component, values in found.items():
+        expected = naive(metric, pair.hooked, batch, [component], ablation)
+        assert torch.allclose(values, expected.float(), atol=CLOSE), component
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+def test_prompts_of_different_lengths(pair: Any, batches: Any, naive: Any, ablation: Any) -> None:
+    batch = batches(ragged=True)
+    assert len(set(batch.lengths.tolist())) > 1
+    found = swept(PromptRuns(pair.ours, batch, METRICS["logit_diff"], ablation, rows=3))
+    for component, values in found.items():
+        expected = naive("logit_diff", pair.hooked, batch, [component], ablation)
+        assert torch.allclose(values, expected.float(), atol=CLOSE), component
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("shape", ["parallel_pair", "attn_only_pair"])
+def test_parallel_blocks_and_attention_only_models(
+    request: pytest.FixtureRequest, batch: Any, naive: Any, shape: str, ablation: Any
+) -> None:
+    pair = request.getfixturevalue(shape)
+    found = swept(PromptRuns(pair.ours, batch, METRICS["loss"], ablation), mlps=shape == "parallel_pair")
+    for component, values in found.items():
+        expected = naive("loss", pair.hooked, batch, [component], ablation)
+        assert torch.allclose(values, expected.float(), atol=CLOSE), component
+
+
+def test_several_scored_positions(pair: Any, batches: Any, naive: Any) -> None:
+    batch = batches(scored=3)
+    found = swept(PromptRuns(pair.ours, batch, METRICS["logit_diff"], "mean"))
+    for component, values in found.items():
+        expected = naive("logit_diff", pair.hooked, batch, [component], "mean")
+        assert torch.allclose(values, expected.float(), atol=CLOSE), component
+
+
+def test_chunks_and_batches_change_nothing(pair: Any, batch: Any) -> None:
+    whole = swept(PromptRuns(pair.ours, batch, METRICS["loss"], "resample"))
+    pieces = swept(PromptRuns(pair.ours, batch, METRICS["loss"], "resample", rows=2, keep_bytes=0), variants=1)
+    for component, values in whole.items():
+        # the same sums in batches of another shape
+        assert torch.allclose(values, pieces[component], atol=1e-5), component
+
+
+def test_only_what_is_wanted_is_done(pair: Any, batch: Any) -> None:
+    runs = PromptRuns(pair.ours, batch, METRICS["loss"], rows=4)
+    parts = list(head_sweep(runs, [[Head(1, 2), Mlp(2)], [Head(0, 3)]]))
+    assert [(p.components, p.rows) for p in parts] == [
+        ((Head(0, 3),), slice(4, 7)),
+        ((Head(1, 2),), slice(0, 4)),
+        ((Mlp(2),), slice(0, 4)),
+    ]
+
+
+def test_resampling_from_the_clean_prompts_changes_nothing(pair: Any, batch: Any) -> None:
+    same = batch._replace(corrupt=batch.tokens)
+    runs = PromptRuns(pair.ours, same, METRICS["loss"], "resample")
+    for component, values in swept(runs).items():
+        assert torch.allclose(values, runs.clean, atol=1e-5), component
+
+
+def test_out_of_memory_halves_the_batch(pair: Any, batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = PromptRuns(pair.ours, batch, METRICS["loss"])
+    expected = swept(runs)
+    real, refused = pair.ours.run_from, []
+
+    def scarce(layer: int, residual: torch.Tensor, **rest: Any) -> torch.Tensor:
+        if len(residual) > 2 * len(batch.tokens):
+            refused.append(len(residual))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        result: torch.Tensor = real(layer, residual, **rest)
+        return result
+
+    monkeypatch.setattr(pair.ours, "run_from", scarce)
+    found = swept(runs)
+    assert refused
+    for component, values in expected.items():
+        assert torch.allclose(values, found[component], atol=1e-5), component
+
+
+def test_what_is_missing_is_named(pair: Any, batch: Any) -> None:
+    with pytest.raises(ValueError, match="corrupt"):
+        PromptRuns(pair.ours, batch._replace(corrupt=None), METRICS["loss"], "resample")
+    with pytest.raises(ValueError, match="foils"):
+        PromptRuns(pair.ours, batch._replace(foils=None), METRICS["logit_diff"])
