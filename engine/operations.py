@@ -9,7 +9,7 @@ the functions, so listing the catalogue costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from engine.models.protocols import RecurrentModel, TransformerModel
 
-# A reference to an input artifact: `@12`, or `@last`, the newest of the kind that fits. A model may also be named by its
-# source (`zoo:tpp`): the engine then records the loading as a step of its own first.
+# A reference to an input artifact: `@12`, or `@last`, the newest of the kind that fits. A model may also be named by
+# its source (`zoo:tpp`): the engine then records the loading as a step of its own first.
 ModelRef = Annotated[str, msgspec.Meta(description="model to use: @ID or a source", extra={"kind": "model"})]
 PromptsRef = Annotated[str, msgspec.Meta(description="prompts to use: @ID", extra={"kind": "prompts"})]
 MatrixRef = Annotated[str, msgspec.Meta(description="matrix to use: @ID", extra={"kind": "matrix"})]
@@ -86,7 +86,7 @@ Function = Callable[[Any, Context], Sequence[AnyArtifact]]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method. `name` is `subject.verb_phrase`; raise `version` when the same parameters would give other numbers."""
+    """One method. `name` is `subject.verb_phrase`; raise `version` when the same parameters give other numbers."""
 
     name: str
     title: str  # as a menu shows it
@@ -128,11 +128,12 @@ class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe(operation: Operation) -> OperationInfo:
     """The operation as data, for `iwb ops`, forms and help."""
+    hints = get_type_hints(operation.params, include_extras=True)
     return OperationInfo(
         name=operation.name,
         title=operation.title,
         summary=operation.summary,
-        fields=tuple(_field(f) for f in _struct_fields(operation.params)),
+        fields=tuple(_field(f, hints[f.name]) for f in _struct_fields(operation.params)),
         gives=operation.gives,
         version=operation.version,
         interactive=operation.interactive,
@@ -146,7 +147,7 @@ def _struct_fields(params: type[Params]) -> tuple[msgspec.inspect.Field, ...]:
     return info.fields
 
 
-def _field(field: msgspec.inspect.Field) -> FieldInfo:
+def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
     help_text, kind = "", ""
     of: msgspec.inspect.Type = field.type
     optional = False
@@ -172,7 +173,7 @@ def _field(field: msgspec.inspect.Field) -> FieldInfo:
             low = of.ge if of.ge is not None else of.gt
             high = of.le if of.le is not None else of.lt
         case msgspec.inspect.LiteralType():
-            name, choices = "choice", tuple(str(v) for v in of.values)
+            name, choices = "choice", _choices(hint)
         case msgspec.inspect.StrType():
             name = "artifact" if kind else "str"
         case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
@@ -194,6 +195,13 @@ def _field(field: msgspec.inspect.Field) -> FieldInfo:
         kind=kind,
         optional=optional,
     )
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """The words of the Literal in a type hint, in the order they were written (msgspec sorts them)."""
+    if get_origin(hint) is Literal:
+        return tuple(str(word) for word in get_args(hint))
+    return next((found for part in get_args(hint) if (found := _choices(part))), ())
 
 
 def parse(operation: Operation, values: dict[str, Any]) -> Params:

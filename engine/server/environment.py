@@ -27,7 +27,7 @@ def environment(model: Model | None = None) -> Environment:
     return Environment(
         iwb=iwb_version(),
         python=platform.python_version(),
-        torch=torch.__version__ if torch else "",
+        torch=str(torch.__version__) if torch else "",
         platform=platform.platform(terse=True),
         device=model.device if model else "cpu",
         dtype=model.dtype if model else "",

@@ -100,6 +100,8 @@ class Front:
                 task.add_done_callback(self._answering.discard)
         except FrameError as error:
             reason = str(error)
+        except asyncio.CancelledError:
+            reason = "the engine ends"
         finally:
             self._clients -= 1
             self._last_client = time.monotonic()

@@ -188,7 +188,12 @@ class Worker:
                 if self._stopping:
                     return
                 job = (self._questions or self._long).popleft()
-            self._run(job)
+            try:
+                self._run(job)
+            except Exception as error:  # a mistake of the worker itself; the next step must still be served
+                traceback.print_exc()
+                text = f"this is a bug in iwb: {type(error).__name__}: {error}"
+                self.emit(LogLine(text=text, step=job.step, level="error"))
 
     def work_until_idle(self) -> None:
         """Run everything that is queued, in this thread: how a command without a screen is its own engine."""
