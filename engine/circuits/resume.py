@@ -96,18 +96,23 @@ def go_on(
 
 
 class Listen:
-    """An Edit that changes nothing and keeps what passes: `heard_z` and `heard_mlp`, by layer."""
+    """An Edit that keeps what passes, by layer, in `heard_z` and `heard_mlp`; `inner` may change it before."""
 
-    def __init__(self, *layers: int) -> None:
-        self.layers = frozenset(layers)
+    def __init__(self, *layers: int, inner: Edit | None = None) -> None:
+        self.layers = frozenset(layers) | (inner.layers if inner is not None else frozenset())
+        self.inner = inner
         self.heard_z: dict[int, Tensor] = {}
         self.heard_mlp: dict[int, Tensor] = {}
 
     def z(self, layer: int, z: Float[Tensor, "rows pos head d_head"]) -> Float[Tensor, "rows pos head d_head"]:
+        if self.inner is not None and layer in self.inner.layers:
+            z = self.inner.z(layer, z)
         self.heard_z[layer] = z
         return z
 
     def mlp_out(self, layer: int, out: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
+        if self.inner is not None and layer in self.inner.layers:
+            out = self.inner.mlp_out(layer, out)
         self.heard_mlp[layer] = out
         return out
 

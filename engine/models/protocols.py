@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class RotaryScaling(msgspec.Struct, frozen=True, kw_only=True):
+    """Llama 3's stretching of rotary frequencies: those with a wavelength beyond `original_ctx / low` are divided by
+    `factor`, those below `original_ctx / high` stay, and between them they are blended."""
+
+    factor: float
+    low: float
+    high: float
+    original_ctx: int
+
+
 class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of a decoder-only transformer."""
 
@@ -34,6 +44,7 @@ class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
     rotary_dim: int = 0
     rotary_base: float = 10000.0
     rotary_adjacent_pairs: bool = False
+    rotary_scaling: RotaryScaling | None = None
     parallel_attn_mlp: bool = False
     attn_scale: float = 0.0  # 0: sqrt(d_head)
 
@@ -75,6 +86,13 @@ class Edit(Protocol):
     def z(self, layer: int, z: Float[Tensor, "rows pos head d_head"]) -> Float[Tensor, "rows pos head d_head"]: ...
 
     def mlp_out(self, layer: int, out: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]: ...
+
+
+class Attended(Protocol):
+    """What one layer's attention gives."""
+
+    @property
+    def z(self) -> Float[Tensor, "rows query head d_head"]: ...
 
 
 class TransformerModel(Protocol):
@@ -126,6 +144,14 @@ class TransformerModel(Protocol):
         """One head's part of it, without b_O."""
         ...
 
+    def attend(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Attended:
+        """One layer's mixed values given the residual stream that enters it. Keeps gradients, if any are asked for."""
+        ...
+
+    def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
+        """What one layer's MLP adds, given the residual stream it reads. Keeps gradients, if any are asked for."""
+        ...
+
 
 class RecurrentModel(Protocol):
     """h_t = f([h_{t-1}; x_t]), y_t = g(h_t), h_0 = 0 (MIPS, section 2.1): a recurrent network with MLPs inside."""
@@ -149,4 +175,13 @@ class RecurrentModel(Protocol):
         ...
 
 
-__all__ = ["Cache", "Edit", "RecurrentModel", "Tokenizer", "TransformerConfig", "TransformerModel"]
+__all__ = [
+    "Attended",
+    "Cache",
+    "Edit",
+    "RecurrentModel",
+    "RotaryScaling",
+    "Tokenizer",
+    "TransformerConfig",
+    "TransformerModel",
+]
