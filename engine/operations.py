@@ -244,6 +244,11 @@ def _expected(field: FieldInfo) -> str:
     return names[field.type] + bounds
 
 
+def check_value(operation: str, field: FieldInfo, value: Any) -> Any:
+    """One value, text or typed, in its field's type, as `parse` would take it. CallError says what would be right."""
+    return _check(operation, field, value)
+
+
 def _check(operation: str, field: FieldInfo, value: Any) -> Any:
     """The value in the field's type. Text is read the way a person writes it on a command line."""
     wrong = CallError(f"'{value}' does not fit parameter '{field.name}'", operation, f"give {_expected(field)}")
