@@ -153,9 +153,7 @@ class PromptRow(msgspec.Struct, frozen=True, kw_only=True):
     foils: tuple[str, ...] = ()
     group: str = ""  # the template it came from
     positions: dict[str, int] = {}
-    spans: dict[
-        str, tuple[int, int]
-    ] = {}  # character ranges of `clean` by the same names: what positions are found from
+    spans: dict[str, tuple[int, int]] = {}  # characters of `clean` by the same names: where positions come from
     first_token_only: bool = False  # an answer may be several tokens, of which the first is scored (TPP's main set)
     clean_tokens: tuple[str, ...] = ()  # as the model sees them; empty until a model has looked
     corrupt_tokens: tuple[str, ...] = ()

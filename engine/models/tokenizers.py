@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 
     from engine.models.protocols import Tokenizer
 
+_WORDS = re.compile(r"\w+|[^\w\s]")
+
 
 class WordTokenizer:
-    """One token per word, split at white space: `encode(" Mary") == encode("Mary")`.
+    """One token per word, split at white space: `encode(" Mary") == encode("Mary")`. What the vocabulary does not hold
+    as it stands is split further, into words and punctuation marks: "store," is "store" and ",".
 
     `vocab` is in the order of the ids. `bos`, one of its words, goes before every prompt. CallError when the vocabulary
     is empty or says a word twice, or does not hold `bos`.
@@ -39,7 +43,10 @@ class WordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of the words. CallError names the first unknown word and its nearest neighbours."""
-        return [self._id(word) for word in text.split()]
+        return [self._id(word) for chunk in text.split() for word in self._words(chunk)]
+
+    def _words(self, chunk: str) -> list[str]:
+        return [chunk] if chunk in self._ids else _WORDS.findall(chunk)
 
     def _id(self, word: str) -> int:
         if word in self._ids:

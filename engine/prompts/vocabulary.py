@@ -1,0 +1,80 @@
+"""The words that prompts are made of: our own lists, and the part of them that a tokenizer can use."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sessions.errors import CallError
+
+if TYPE_CHECKING:
+    from engine.models.protocols import Tokenizer
+
+List = Literal["nouns", "names", "places", "objects", "events"]
+
+
+@cache
+def word_list(name: List) -> tuple[str, ...]:
+    """A list that ships with iwb: common nouns, first names, places, objects, or nouns of things that last."""
+    return tuple((files("engine.prompts") / "words" / f"{name}.txt").read_text("utf-8").split())
+
+
+class Pool:
+    """Words to draw from, with what one tokenizer makes of them.
+
+    Without a tokenizer every word counts as one token. With one, words it cannot write are left out, and `single` keeps
+    those that are one token after a space. `lead` is what stands before an answer: a space, or nothing where the prompt
+    itself ends with one.
+    """
+
+    def __init__(
+        self, words: Sequence[str], tokenizer: Tokenizer | None = None, *, single: bool = True, lead: str = " "
+    ) -> None:
+        self._length: dict[str, int] = {}
+        self._first: dict[str, int | str] = {}
+        self._alike: dict[int, list[str]] = defaultdict(list)
+        first: int | str
+        for word in dict.fromkeys(words):
+            length, first = 1, word
+            if tokenizer is not None:
+                try:
+                    length, first = len(tokenizer.encode(" " + word)), tokenizer.encode(lead + word)[0]
+                except CallError:
+                    continue
+                if length == 0 or (single and length != 1):
+                    continue
+            self._length[word], self._first[word] = length, first
+            self._alike[length].append(word)
+        self.words = list(self._length)
+        self._reader = tokenizer.name if tokenizer else "any tokenizer"
+
+    def draw(self, rng: np.random.Generator, count: int) -> list[str]:
+        """Distinct words whose first tokens differ too. CallError when the pool is too small."""
+        chosen: dict[int | str, str] = {}
+        for index in rng.permutation(len(self.words)):
+            word = self.words[index]
+            chosen.setdefault(self._first[word], word)
+            if len(chosen) == count:
+                return list(chosen.values())
+        raise CallError(
+            f"this task needs {count} different words, and {self._reader} can write {len(chosen)} of ours as needed",
+            "prompts",
+            "take another model or task, or fewer words",
+        )
+
+    def partner(self, rng: np.random.Generator, word: str, others: Sequence[str]) -> str:
+        """Another word of the same number of tokens, with another first token than `word` and `others` have."""
+        taken = {self._first[w] for w in (word, *others)}
+        alike = self._alike[self._length[word]]
+        for index in rng.permutation(len(alike)):
+            other = alike[int(index)]
+            if self._first[other] not in taken:
+                return other
+        raise CallError(
+            f"no word of ours has as many tokens as '{word}' in {self._reader}", "prompts", "take variant=single_token"
+        )
