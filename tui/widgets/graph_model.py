@@ -1,0 +1,239 @@
+"""What a person looks at in a graph: level of detail, threshold, focus, selected node; without Textual."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sessions.artifacts import Edge, Graph, Node
+from tui.widgets.automaton_picture import AutomatonPicture
+from tui.widgets.graph_layout import LayeredLayout, Shown, shown, thresholds
+from tui.widgets.graph_picture import DENSE, LEVELS, LayeredPicture, styled, weight_matrix
+from tui.widgets.heatmap_picture import HeatmapPicture, Matrix2d
+from tui.widgets.inks import Inks, Piece, clipped
+
+Direction = Literal["up", "down", "left", "right"]
+Neighbour = tuple[Edge, str, bool]  # the edge, the node at its other end, whether it comes in
+
+
+class GraphModel:
+    """State of a graph view, and its lines. Drawings are kept until something that shapes them changes."""
+
+    def __init__(self) -> None:
+        self.graph = Graph(title="", nodes=(), edges=())
+        self.level = 1
+        self.step = 0  # index into the thresholds
+        self.focus: str | None = None
+        self.everything = False
+        self.folded: frozenset[int] = frozenset()
+        self.matrix: bool | None = None  # None: when there are too many edges to draw
+        self.selected = ""
+        self.listed = 0  # on the level of one node: the neighbour under the cursor
+        self.inks = Inks()
+        self.heatmap = HeatmapPicture()
+        self._thresholds: tuple[float, ...] = (0.0,)
+        self._part: Shown | None = None
+        self._plans: dict[tuple[Any, ...], LayeredLayout | None] = {}
+        self._picture: tuple[tuple[Any, ...], LayeredPicture | AutomatonPicture] | None = None
+
+    def show(self, graph: Graph) -> None:
+        """Draw a graph; the selected node stays if the new graph has it."""
+        if graph is self.graph:
+            return
+        self.graph = graph
+        self._thresholds = thresholds(graph)
+        self.step = min(self.step, len(self._thresholds) - 1)
+        if self.focus is not None and not self.node(self.focus):
+            self.focus = None
+        self.changed()
+        if not self.node(self.selected):
+            nodes = self.part.nodes or graph.nodes
+            self.selected = nodes[0].id if nodes else ""
+
+    def changed(self) -> None:
+        """Something that shapes the drawing changed."""
+        self._part, self._picture, self._plans = None, None, {}
+
+    @property
+    def automaton(self) -> bool:
+        return self.graph.layout == "automaton"
+
+    @property
+    def threshold(self) -> float:
+        return self._thresholds[self.step]
+
+    @property
+    def part(self) -> Shown:
+        if self._part is None:
+            self._part = shown(
+                self.graph,
+                threshold=self.threshold,
+                focus=self.focus,
+                everything=self.everything or self.level == 0,
+                folded=self.folded,
+            )
+        return self._part
+
+    @property
+    def shows_matrix(self) -> bool:
+        """Whether the edges are drawn as a matrix: asked for, or too many for lines."""
+        if self.automaton or not self.part.edges or self.level in (0, 3):
+            return False
+        return len(self.part.edges) > DENSE if self.matrix is None else self.matrix
+
+    def node(self, name: str) -> Node | None:
+        return next((n for n in self.graph.nodes if n.id == name), None)
+
+    @property
+    def picture(self) -> LayeredPicture | AutomatonPicture:
+        ascii_only = self.inks.depth == "ascii"
+        if self.automaton:
+            key: tuple[Any, ...] = ("automaton", self.selected, ascii_only)
+        else:
+            key = (self.level, self.step, self.focus, self.everything, self.folded, self.selected, ascii_only)
+        if self._picture is None or self._picture[0] != key:
+            made: LayeredPicture | AutomatonPicture
+            if self.automaton:
+                made = AutomatonPicture(self.graph, self.selected, ascii_only)
+            else:
+                place = (key[:5], ascii_only)
+                made = LayeredPicture(self.part, self.level, self.selected, ascii_only, self._plans.get(place))
+                self._plans[place] = made.plan
+            self._picture = (key, made)
+        return self._picture[1]
+
+    # ---- changes a key makes
+
+    def set_level(self, level: int) -> None:
+        self.level = max(0, min(level, len(LEVELS) - 1))
+        self.listed = 0
+        self.changed()
+
+    def step_threshold(self, by: int) -> None:
+        self.step = max(0, min(self.step + by, len(self._thresholds) - 1))
+        self.changed()
+
+    def toggle_focus(self) -> None:
+        self.focus = None if self.focus is not None else self.selected or None
+        self.changed()
+
+    def toggle_fold(self) -> None:
+        """Fold the selected node's layer away, or bring all folded layers back."""
+        node = self.node(self.selected)
+        if self.folded:
+            self.folded = frozenset()
+        elif node is not None:
+            self.folded = frozenset({node.layer})
+        self.changed()
+
+    def walk(self, direction: Direction) -> bool:
+        """Move the selection: up and down along the strongest drawn edge, left and right among siblings."""
+        rows = self.picture.rows
+        row = next((i for i, r in enumerate(rows) if self.selected in r), None)
+        if row is None:
+            first = next((r[0] for r in rows if r), "")
+            changed, self.selected = first != self.selected, first
+            return changed
+        before = self.selected
+        if self.automaton or direction in ("left", "right"):
+            step = -1 if direction in ("left", "up") else 1
+            at = rows[row].index(self.selected) + step
+            if 0 <= at < len(rows[row]):
+                self.selected = rows[row][at]
+            return self.selected != before
+        down = direction == "down"
+        ends = [
+            (abs(e.weight), e.target if down else e.source)
+            for e in self.part.edges
+            if (e.source if down else e.target) == self.selected
+        ]
+        places = self.picture.at
+        if ends and self.level != 0:
+            strongest = max(weight for weight, _ in ends)
+            self.selected = next(name for weight, name in ends if weight == strongest)
+        else:
+            other = row + (1 if down else -1)
+            if 0 <= other < len(rows) and rows[other]:
+                x = places[self.selected][0]
+                self.selected = min(rows[other], key=lambda n: (abs(places[n][0] - x), places[n][0]))
+        return self.selected != before
+
+    def neighbours(self) -> list[Neighbour]:
+        """The selected node's edges, incoming first, each by falling |weight|. Hidden edges are listed too."""
+        into = [(e, e.source, True) for e in self.graph.edges if e.target == self.selected]
+        out = [(e, e.target, False) for e in self.graph.edges if e.source == self.selected]
+        return sorted(into, key=lambda n: -abs(n[0].weight)) + sorted(out, key=lambda n: -abs(n[0].weight))
+
+    # ---- words and lines
+
+    def heading(self) -> str:
+        """Title, what part of the edges is drawn, and what changed it."""
+        words = [self.graph.title] if self.graph.title else []
+        if self.automaton:
+            words.append(f"{len(self.graph.nodes)} states, {len(self.graph.edges)} transitions")
+        else:
+            words.append(self.part.title)
+            if self.threshold:
+                words.append(f"|weight| at least {self.threshold:.3g}")
+            if self.focus:
+                words.append(f"only around {self.focus}")
+            if self.folded:
+                words.append("one layer folded")
+            words.append("matrix" if self.shows_matrix else LEVELS[self.level])
+        return (" | " if self.inks.depth == "ascii" else " · ").join(words)
+
+    def facts(self) -> str:
+        """The selected node in words."""
+        node = self.node(self.selected)
+        if node is None:
+            return ""
+        words = [node.label]
+        if node.score is not None:
+            words.append(f"{self.graph.score_name or 'score'} {node.score:+.5g}")
+        if not node.kept:
+            words.append("not in the circuit")
+        into = sum(e.target == node.id for e in self.graph.edges)
+        out = sum(e.source == node.id for e in self.graph.edges)
+        words.append(f"{into} in, {out} out")
+        hidden = self.part.hidden.get(node.id, 0) if not self.automaton else 0
+        if hidden:
+            words.append(f"{hidden} hidden")
+        return (" | " if self.inks.depth == "ascii" else " · ").join(words)
+
+    def prepare_matrix(self, width: int, height: int) -> None:
+        values, sources, targets = weight_matrix(self.part)
+        self.heatmap.inks = self.inks
+        self.heatmap.size = (width, height)
+        unit = self.graph.weight_name
+        self.heatmap.show(Matrix2d(values, sources, targets, scale="diverging", unit=unit))
+
+    def line(self, y: int, left: int, width: int) -> list[Piece]:
+        """Line `y` of the drawing from column `left` on (the matrix has lines of its own)."""
+        if self.level == 3 and not self.automaton:
+            return self._one_node(y, width)
+        return styled(self.picture, y, left, width, self.inks)
+
+    def _one_node(self, y: int, width: int) -> list[Piece]:
+        ascii_only = self.inks.depth == "ascii"
+        names = {n.id: n.label for n in self.graph.nodes}
+        rows = self.neighbours()
+        largest = max((abs(e.weight) for e, _, _ in rows), default=0.0) or 1.0
+        if y == 0:
+            node = self.node(self.selected)
+            head = f"{'':2}{'':4} {'node':10} {'weight':>10}  {self.graph.weight_name}"
+            return [(clipped(head if node else "no node selected", width, ascii_only), self.inks.title)]
+        if not 0 < y <= len(rows):
+            return [("  no edges", self.inks.dim)] if y == 1 and not rows else []
+        edge, other, comes_in = rows[y - 1]
+        here = y - 1 == self.listed
+        lead = (">" if ascii_only else "▸") if here else " "
+        way = "from" if comes_in else "to  "
+        bar = ("#" if ascii_only else "█") * max(1, round(12 * abs(edge.weight) / largest))
+        tail = "" if edge.kept else "  not in the circuit"
+        text = f"{lead} {way} {names.get(other, other):10} {edge.weight:>+10.4g}  {bar}{tail}"
+        return [(clipped(text, width, ascii_only), self.inks.title if here else self.inks.text)]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        if self.level == 3 and not self.automaton:
+            return 0, len(self.neighbours()) + 1
+        return self.picture.width, self.picture.height

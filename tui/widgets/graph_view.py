@@ -1,0 +1,240 @@
+"""A graph on the screen: a circuit in layers, or an automaton, walked with plain keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from sessions.artifacts import Graph
+from tui.widgets.graph_model import GraphModel
+from tui.widgets.inks import Piece, clipped
+from tui.widgets.line_widget import LineWidget
+
+
+class GraphView(LineWidget):
+    """Draws a graph. `j k` follow the strongest edge, `h l` siblings, `+ -` the level of detail."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("plus,plus_sign", "level(1)", "More detail", show=False, id="graph.more"),
+        Binding("minus,hyphen", "level(-1)", "Less detail", show=False, id="graph.less"),
+        Binding("full_stop", "threshold(1)", "Fewer edges", show=False, id="graph.fewer"),
+        Binding("comma", "threshold(-1)", "More edges", show=False, id="graph.edges"),
+        Binding("o", "focus_cone", "Only ancestors and descendants", show=False, id="graph.focus"),
+        Binding("M", "matrix", "Matrix view", show=False, id="graph.matrix"),
+        Binding("A", "everything", "Show parts outside the circuit", show=False, id="graph.everything"),
+        Binding("0", "fit", "Centre the selected node", show=False, id="graph.fit"),
+        Binding("H", "pan(-8, 0)", "Pan left", show=False, id="graph.pan_left"),
+        Binding("L", "pan(8, 0)", "Pan right", show=False, id="graph.pan_right"),
+        Binding("K", "pan(0, -4)", "Pan up", show=False, id="graph.pan_up"),
+        Binding("J", "pan(0, 4)", "Pan down", show=False, id="graph.pan_down"),
+    ]
+
+    class NodeMoved(Message):
+        """Another node is selected."""
+
+        def __init__(self, view: GraphView, node: str) -> None:
+            super().__init__()
+            self.view, self.node = view, node
+
+        @property
+        def control(self) -> GraphView:
+            return self.view
+
+    class NodeSelected(NodeMoved):
+        """`enter` on a node."""
+
+    class EdgeMoved(Message):
+        """An edge is under the cursor: in the matrix, or in the list of one node's edges."""
+
+        def __init__(self, view: GraphView, source: str, target: str) -> None:
+            super().__init__()
+            self.view, self.source, self.target = view, source, target
+
+        @property
+        def control(self) -> GraphView:
+            return self.view
+
+    def __init__(
+        self, *, name: str | None = None, id: str | None = None, classes: str | None = None, disabled: bool = False
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes, disabled=disabled)
+        self.model = GraphModel()
+        self.left = self.top = 0
+        self.empty = "no graph"
+
+    def show(self, graph: Graph | None, *, empty: str = "no graph") -> None:
+        """Draw a graph artifact, keeping the selected node, level and threshold where they still mean something."""
+        self.empty = empty
+        new = graph is not self.model.graph
+        self.model.show(graph if graph is not None else Graph(title="", nodes=(), edges=()))
+        if new:
+            self._centre()
+        self._restyle_and_refresh()
+
+    def select(self, node: str) -> None:
+        """Select a node without a message (the selection came from another view)."""
+        if node != self.model.selected and self.model.node(node) is not None:
+            self.model.selected = node
+            self._keep_in_view()
+            self.refresh()
+
+    @property
+    def selected(self) -> str:
+        return self.model.selected
+
+    # ---- painting
+
+    @property
+    def _room(self) -> tuple[int, int]:
+        return max(1, self.size.width), max(1, self.size.height - 2)
+
+    def restyle(self) -> None:
+        inks = self.inks()
+        if inks != self.model.inks:
+            self.model.inks = inks
+        if self.model.graph.nodes and self.model.shows_matrix:
+            self.model.prepare_matrix(*self._room)
+        self._keep_in_view()
+
+    def _centre(self) -> None:
+        place = self.model.picture.at.get(self.model.selected) if self.model.graph.nodes else None
+        width, height = self._room
+        wide, high = self.model.extent if place is not None else (0, 0)
+        x, y = place or (0, 0)
+        self.left = max(0, min(x - width // 2, wide - width))
+        self.top = max(0, min(y - height // 2, high - height))
+
+    def _keep_in_view(self) -> None:
+        if not self.model.graph.nodes:
+            return
+        width, height = self._room
+        if self.model.level == 3 and not self.model.automaton:
+            at = self.model.listed + 1
+            self.left = 0
+            self.top = max(0, min(self.top, at), at - height + 1)
+            return
+        place = self.model.picture.at.get(self.model.selected)
+        wide, high = self.model.extent
+        self.left = max(0, min(self.left, max(0, wide - width)))
+        self.top = max(0, min(self.top, max(0, high - height)))
+        if place is not None:
+            x, y = place
+            self.left = max(min(self.left, max(0, x - 6)), x + 8 - width)
+            self.top = max(min(self.top, max(0, y - 1)), y + 3 - height)
+            self.left, self.top = max(0, self.left), max(0, self.top)
+
+    def pieces(self, y: int) -> list[Piece]:
+        width, height = self.size
+        inks = self.model.inks
+        plain = inks.depth == "ascii"
+        if not self.model.graph.nodes:
+            return [(clipped(self.empty, width, plain), inks.dim)] if y == 0 else []
+        if y == 0:
+            return [(clipped(self.model.heading(), width, plain), inks.title)]
+        if self.model.shows_matrix:
+            return self.model.heatmap.line(y - 1) if y < height - 1 else self._footer(width)
+        if y == height - 1:
+            return self._footer(width)
+        return self.model.line(self.top + y - 1, self.left, width)
+
+    def _footer(self, width: int) -> list[Piece]:
+        wide, high = self.model.extent
+        room_x, room_y = self._room
+        beyond = "" if self.model.shows_matrix or (wide <= room_x and high <= room_y) else "  (more: H J K L)"
+        return [(clipped(self.model.facts() + beyond, width, self.model.inks.depth == "ascii"), self.model.inks.text)]
+
+    # ---- keys
+
+    def moved(self, where: str) -> None:
+        model = self.model
+        if not model.graph.nodes:
+            return
+        if model.shows_matrix:
+            self._move_matrix(where)
+            return
+        if model.level == 3 and not model.automaton:
+            count = len(model.neighbours())
+            steps = {"up": -1, "down": 1, "first": -count, "last": count, "page_up": -10, "page_down": 10}
+            if where in steps and count:
+                model.listed = max(0, min(count - 1, model.listed + steps[where]))
+                edge, _, _ = model.neighbours()[model.listed]
+                self._keep_in_view()
+                self.refresh()
+                self.post_message(self.EdgeMoved(self, edge.source, edge.target))
+            return
+        before = model.selected
+        if where in ("up", "down", "left", "right"):
+            model.walk(where)  # type: ignore[arg-type]
+        elif where in ("first", "last"):
+            names = [n for row in model.picture.rows for n in row]
+            model.selected = (names[0] if where == "first" else names[-1]) if names else ""
+        else:
+            self.action_pan(0, {"half_up": -8, "page_up": -16, "half_down": 8, "page_down": 16}.get(where, 0))
+        if model.selected != before:
+            self._keep_in_view()
+            self.refresh()
+            self.post_message(self.NodeMoved(self, model.selected))
+
+    def _move_matrix(self, where: str) -> None:
+        heatmap = self.model.heatmap
+        steps = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
+        if where in steps:
+            changed = heatmap.move(*heatmap.step(*steps[where]))
+            self.repaint(None if changed is None else [(x, y + 1, w, h) for x, y, w, h in changed])
+            row, column = heatmap.cursor
+            source, target = heatmap.data.row_axis.labels[row], heatmap.data.column_axis.labels[column]
+            ids = {n.label: n.id for n in self.model.graph.nodes}
+            self.post_message(self.EdgeMoved(self, ids[source], ids[target]))
+
+    def chosen(self) -> None:
+        model = self.model
+        if model.level == 3 and not model.automaton:
+            rows = model.neighbours()
+            if rows:
+                model.selected, model.listed = rows[model.listed][1], 0
+                self._restyle_and_refresh()
+                self.post_message(self.NodeMoved(self, model.selected))
+            return
+        if model.selected:
+            self.post_message(self.NodeSelected(self, model.selected))
+
+    def _reshaped(self) -> None:
+        self._centre()
+        self._restyle_and_refresh()
+
+    def action_level(self, by: int) -> None:
+        self.model.set_level(self.model.level + by)
+        self._reshaped()
+
+    def action_threshold(self, by: int) -> None:
+        self.model.step_threshold(by)
+        self._reshaped()
+
+    def action_focus_cone(self) -> None:
+        self.model.toggle_focus()
+        self._reshaped()
+
+    def action_fold(self) -> None:
+        self.model.toggle_fold()
+        self._reshaped()
+
+    def action_matrix(self) -> None:
+        self.model.matrix = not self.model.shows_matrix
+        self._reshaped()
+
+    def action_everything(self) -> None:
+        self.model.everything = not self.model.everything
+        self.model.changed()
+        self._reshaped()
+
+    def action_fit(self) -> None:
+        self._reshaped()
+
+    def action_pan(self, x: int, y: int) -> None:
+        wide, high = self.model.extent
+        width, height = self._room
+        self.left = max(0, min(self.left + x, wide - width))
+        self.top = max(0, min(self.top + y, high - height))
+        self.refresh()
