@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import safetensors
 from safetensors import SafetensorError
 
 from sessions.errors import CallError
 
+INDEX = "model.safetensors.index.json"  # says which of several files holds which tensor
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 _REMEDY = "convert the weights to safetensors (safetensors.torch.save_file) and load that file"
 # Beginnings of files that people take for weights. torch.save writes a zip archive, or in its old format a bare pickle.
@@ -74,19 +76,28 @@ def refuse_other_formats(path: Path) -> None:
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a checkpoint folder, by name.
+    """The safetensors files of a checkpoint folder, by name: those of its index, else model.safetensors.
 
-    CallError when there are none; when there are only pickles, it says that those are never loaded.
+    CallError when one is missing; when there are only pickles, it says that those are never loaded.
     """
-    found = sorted(folder.glob("*.safetensors"))
-    if found:
-        return tuple(found)
+    if (folder / INDEX).is_file():
+        try:
+            index = msgspec.json.decode((folder / INDEX).read_bytes())
+            names = sorted(set(index["weight_map"].values()))
+            files = tuple(folder / Path(name).name for name in names)
+        except (msgspec.DecodeError, KeyError, AttributeError, TypeError):
+            raise CallError("the index of the weight files cannot be read", str(folder / INDEX)) from None
+        if lost := [file.name for file in files if not file.is_file()]:
+            raise CallError(f"weight files are missing: {', '.join(lost[:4])}", str(folder), "fetch them again")
+        return files
+    if (folder / "model.safetensors").is_file():
+        return (folder / "model.safetensors",)
     pickles = sorted(p.name for p in folder.iterdir() if p.suffix in PICKLE_SUFFIXES)
     if pickles:
         raise CallError(
             f"the weights are only there as a pickle ({pickles[0]}), which is never loaded", str(folder), _REMEDY
         )
-    raise CallError("the folder holds no .safetensors file", str(folder), "give a folder with config.json and weights")
+    raise CallError("the folder holds no model.safetensors", str(folder), "give a folder with config.json and weights")
 
 
 def file_hash(paths: Sequence[Path]) -> str:

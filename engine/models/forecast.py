@@ -25,10 +25,10 @@ class Forecast(NamedTuple):
         return self.needed <= self.free and self.staging <= self.staging_free
 
 
-def forecast(config: TransformerConfig, numbers: int, *, device: str, dtype: str, staged: bool = False) -> Forecast:
+def forecast(config: TransformerConfig, numbers: int, *, device: str, dtype: str, staged: float = 0.0) -> Forecast:
     """What a transformer of `numbers` weights takes: the weights, and one kept pass of a prompt of 512 tokens (or the
-    whole context, if shorter). `staged`: the checkpoint is first read into main memory as a whole, as Hugging Face
-    checkpoints are."""
+    whole context, if shorter). `staged`: how many whole copies main memory holds beside that while a checkpoint is
+    converted (Hugging Face checkpoints are read as a whole first)."""
     size = BYTES[dtype]
     tokens = min(config.n_ctx, TOKENS)
     kept = config.n_layers * (2 * config.d_model + config.n_heads * config.d_head)
@@ -37,9 +37,10 @@ def forecast(config: TransformerConfig, numbers: int, *, device: str, dtype: str
     needed = weights + tokens * (kept + passing) * size
     if not staged:
         return Forecast(needed, free_memory(device), device)
+    staging = int(staged * weights)
     if device == "cpu":
-        return Forecast(needed + weights, free_memory("cpu"), device)
-    return Forecast(needed, free_memory(device), device, weights, free_memory("cpu"))
+        return Forecast(needed + staging, free_memory("cpu"), device)
+    return Forecast(needed, free_memory(device), device, staging, free_memory("cpu"))
 
 
 def refuse_too_big(plan: Forecast, where: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.hardware import choose_device, human_bytes, torch_dtype
-from engine.models.checkpoints import read_header, weight_files
+from engine.models.checkpoints import StoredTensor, read_header, weight_files
+from engine.models.families import refuse_unsupported
 from engine.models.forecast import Forecast, forecast
 from engine.models.protocols import TransformerConfig
 from engine.models.sources import Source, find_source, read_config
@@ -64,19 +66,29 @@ def _file(source: Source, device: str, dtype: str) -> tuple[list[Row], Forecast 
 
 def _checkpoint(source: Source, device: str, dtype: str) -> tuple[list[Row], Forecast]:
     config = read_config(source.path / "config.json")
+    refuse_unsupported(config, source.text)
     shape = outline(config, str(source.path / "config.json"))
     if any(source.path.glob("*.safetensors")) or source.kind == "folder":
-        headers = [read_header(path) for path in weight_files(source.path)]
-        names = {name: tensor.size for header in headers for name, tensor in header.items()}
-        numbers = sum(size for name, size in names.items() if not name.endswith(BUFFERS))
-        tied = not any(name.endswith(("lm_head.weight", "embed_out.weight")) for name in names)
+        headers = {name: tensor for path in weight_files(source.path) for name, tensor in read_header(path).items()}
+        numbers, held = stored_numbers(headers), held_numbers(headers, config)
     else:
         from engine.models.hub import published_parameters
 
         numbers = published_parameters(source.text)
-        tied = bool(config.get("tie_word_embeddings", True))
-    run = numbers + (shape.d_vocab * shape.d_model if tied else 0)  # a shared embedding is held twice, once transposed
-    return _rows(shape, numbers), forecast(shape, run, device=device, dtype=dtype, staged=True)
+        held = numbers + shape.d_vocab * shape.d_model
+    return _rows(shape, numbers), forecast(shape, held, device=device, dtype=dtype, staged=1.0)
+
+
+def stored_numbers(headers: Mapping[str, StoredTensor]) -> int:
+    """The parameters of a checkpoint, as it stores them: a shared embedding counts once."""
+    return sum(tensor.size for name, tensor in headers.items() if not name.endswith(BUFFERS))
+
+
+def held_numbers(headers: Mapping[str, StoredTensor], config: dict[str, Any]) -> int:
+    """The numbers held in memory: an embedding shared with the unembedding is held twice."""
+    shape = outline(config, "")
+    shared = not any(name.endswith(("lm_head.weight", "embed_out.weight")) for name in headers)
+    return stored_numbers(headers) + (shape.d_vocab * shape.d_model if shared else 0)
 
 
 def _rows(shape: TransformerConfig, numbers: int) -> list[Row]:

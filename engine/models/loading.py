@@ -61,13 +61,20 @@ def reload(handle: Model) -> TransformerModel | RecurrentModel:
             handle.source,
             "put the recorded weights back, or load the model again as a new step",
         )
-    if handle.config and model.handle.config != handle.config:
+    if handle.config and not _same_config(handle, model.handle):
         raise IwbError(
             "the model's configuration has changed since it was recorded",
             handle.source,
             "put the recorded configuration back, or load the model again as a new step",
         )
     return model
+
+
+def _same_config(recorded: Model, now: Model) -> bool:
+    """Fields that a newer iwb added count as their defaults."""
+    if recorded.family != "transformer" or now.family != "transformer":
+        return recorded.config == now.config
+    return msgspec.convert(recorded.config, TransformerConfig) == msgspec.convert(now.config, TransformerConfig)
 
 
 def available_models() -> list[dict[str, Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engine.models.protocols import TransformerConfig
+from engine.models.protocols import RotaryScaling, TransformerConfig
 
 
 def rotary_table(config: TransformerConfig) -> tuple[Float[Tensor, "n_ctx r"], Float[Tensor, "n_ctx r"]]:
@@ -17,9 +19,18 @@ def rotary_table(config: TransformerConfig) -> tuple[Float[Tensor, "n_ctx r"], F
     """
     half = config.rotary_dim // 2
     frequency = config.rotary_base ** (-torch.arange(half, dtype=torch.float64) / half)
+    if config.rotary_scaling is not None:
+        frequency = stretched(frequency, config.rotary_scaling)
     angle = torch.arange(config.n_ctx, dtype=torch.float64)[:, None] * frequency
     angle = angle.repeat_interleave(2, dim=1) if config.rotary_adjacent_pairs else torch.cat([angle, angle], dim=1)
     return angle.cos().float(), angle.sin().float()
+
+
+def stretched(frequency: Float[Tensor, " half"], scaling: RotaryScaling) -> Float[Tensor, " half"]:
+    """Llama 3's frequencies for long contexts (the "NTK-by-parts" of Peng et al., YaRN, section 3.2)."""
+    turns = scaling.original_ctx * frequency / (2 * math.pi)  # of a pair over the original context
+    kept = ((turns - scaling.low) / (scaling.high - scaling.low)).clamp(0, 1)
+    return frequency * (kept + (1 - kept) / scaling.factor)
 
 
 def rotate(
