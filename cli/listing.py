@@ -76,14 +76,13 @@ def _default(field: FieldInfo) -> str:
 
 
 def _catalogue(entries: list[dict[str, Any]], topic: str) -> str:
+    name = "source" if topic == "models" else "name"
     lines: list[str] = []
-    key = "source" if entries and "source" in entries[0] else "name"
-    width = max((len(str(entry.get(key, ""))) for entry in entries), default=0)
     for entry in entries:
-        rest = [
-            f"{v}" if k in ("what", "summary", "title") else f"{k}: {_short(v)}" for k, v in entry.items() if k != key
-        ]
-        lines.append(f"{entry.get(key, ''):<{width}}  {' · '.join(rest)}")
+        lines.append(str(entry[name]))
+        for key, value in entry.items():
+            if key != name and value not in ("", None, [], ()):
+                lines += [f"    {key}: {_short(value)}"] if len(_short(value)) < 100 else [f"    {key}:", *_long(value)]
     if topic == "models":
         lines += [
             "",
@@ -96,13 +95,13 @@ def _catalogue(entries: list[dict[str, Any]], topic: str) -> str:
 
 
 def _short(value: Any) -> str:
-    return (
-        ", ".join(map(str, value))
-        if isinstance(value, list | tuple)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _long(value: Any) -> list[str]:
+    return [f"        {item}" for item in value] if isinstance(value, list | tuple) else [f"        {value}"]
 
 
 def terminal() -> dict[str, Any]:

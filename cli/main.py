@@ -35,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `iwb show ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
+    except Exception as error:
+        if os.environ.get("IWB_TRACEBACK"):
+            raise
+        text = f"this is a bug in iwb: {type(error).__name__}: {error}"
+        print(f"iwb: {text}; IWB_TRACEBACK=1 shows where", file=sys.stderr)
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What every kind has. `facts` are the conditions a number depends on (ablation, metric, split, n, weight processing)."""
+    """What every kind has. `facts`: the conditions a number depends on (ablation, metric, n, weight processing)."""
 
     title: str
     summary: str = ""
@@ -36,7 +36,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Matrix(Artifact, frozen=True, kw_only=True, tag="matrix"):
-    """An n-d array with named axes; NaN means `not computed yet`. The last two axes are drawn, the others are sliced."""
+    """An n-d array with named axes; NaN means `not computed yet`. The last two axes are drawn, others sliced."""
 
     values: Array
     axes: tuple[Axis, ...]

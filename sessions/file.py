@@ -31,9 +31,7 @@ from sessions.steps import Environment, Note, Status, Step, Stored
 SUFFIX = ".iwb"
 INLINE_WEIGHTS = 64 * 2**20  # bytes; larger weights lie beside the file
 
-_STEP = (
-    "id, operation, version, parameters, seed, key, status, created, inputs, seconds, done, total, environment, error"
-)
+_STEP = "id, operation, version, parameters, given, seed, key, status, created, inputs, seconds, done, total, environment, error"
 _STORED = "id, step, kind, title, summary, sha256, length(document) + length(arrays)"
 
 
@@ -211,14 +209,22 @@ class SessionFile:
                 raise
 
     def add_step(
-        self, *, operation: str, version: int, parameters: dict[str, Any], seed: int, key: str, inputs: dict[str, int]
+        self,
+        *,
+        operation: str,
+        version: int,
+        parameters: dict[str, Any],
+        given: Sequence[str] = (),
+        seed: int,
+        key: str,
+        inputs: dict[str, int],
     ) -> Step:
         """Record a step before it runs."""
         with self.writing() as db:
             cursor = db.execute(
-                "INSERT INTO steps (operation, version, parameters, seed, key, status, created, inputs)"
-                " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
-                (operation, version, _json(parameters), seed, key, time.time(), _json(inputs)),
+                "INSERT INTO steps (operation, version, parameters, given, seed, key, status, created, inputs)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (operation, version, _json(parameters), _json(list(given)), seed, key, time.time(), _json(inputs)),
             )
         assert cursor.lastrowid is not None
         return self.step(cursor.lastrowid)
@@ -384,16 +390,17 @@ def _step(row: tuple[Any, ...]) -> Step:
         operation=row[1],
         version=row[2],
         parameters=msgspec.json.decode(row[3]),
-        seed=row[4],
-        key=row[5],
-        status=row[6],
-        created=row[7],
-        inputs=msgspec.json.decode(row[8]),
-        seconds=row[9],
-        done=row[10],
-        total=row[11],
-        environment=msgspec.json.decode(row[12], type=Environment),
-        error=msgspec.json.decode(row[13], type=ErrorRecord) if row[13] else None,
+        given=msgspec.json.decode(row[4], type=tuple[str, ...]),
+        seed=row[5],
+        key=row[6],
+        status=row[7],
+        created=row[8],
+        inputs=msgspec.json.decode(row[9]),
+        seconds=row[10],
+        done=row[11],
+        total=row[12],
+        environment=msgspec.json.decode(row[13], type=Environment),
+        error=msgspec.json.decode(row[14], type=ErrorRecord) if row[14] else None,
     )
 
 

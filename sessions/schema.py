@@ -13,6 +13,7 @@ CREATE TABLE steps (
     operation   TEXT NOT NULL,
     version     INTEGER NOT NULL,
     parameters  TEXT NOT NULL,              -- JSON; a reference is "@ID" under the parameter's own name
+    given       TEXT NOT NULL DEFAULT '[]', -- JSON: which parameters were given; the others are defaults of that day
     seed        INTEGER NOT NULL,
     key         TEXT NOT NULL,              -- identity of the work, see sessions.steps.identity_key
     status      TEXT NOT NULL,

@@ -30,7 +30,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the timeline.
 
-    `parameters` are plain values; a reference to an artifact is written `@ID`, under the parameter's own name.
+    `parameters` are plain values, complete; a reference to an artifact is written `@ID`, under the parameter's own
+    name. `given` names those that somebody chose; the others are the defaults of that day.
     `key` is the hash of operation, version, parameters, seed and the hashes of the inputs: equal keys, equal work.
     """
 
@@ -42,6 +43,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     status: Status
     created: float  # seconds since 1970, UTC
+    given: tuple[str, ...] = ()
     inputs: dict[str, int] = {}  # parameter name -> artifact id
     seconds: float = 0.0  # computing time, added up over interruptions
     done: int = 0
@@ -55,8 +57,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command(self) -> str:
-        """The step as a person would type it after `iwb run FILE`."""
-        words = [self.operation, *(f"{name}={written(value)}" for name, value in self.parameters.items())]
+        """The step as a person typed it, or would, after `iwb run FILE`: what was left to the defaults is left out."""
+        chosen = {name: value for name, value in self.parameters.items() if name in self.given}
+        words = [self.operation, *(f"{name}={written(value)}" for name, value in chosen.items())]
         return " ".join(words) + (f" --seed {self.seed}" if self.seed else "")
 
 

@@ -22,6 +22,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
     params: Params
     parameters: dict[str, Any]
+    given: tuple[str, ...]
     inputs: dict[str, int]
     seed: int
     key: str
@@ -60,6 +61,7 @@ def prepare(
         operation=operation,
         params=msgspec.convert(parameters, operation.params),
         parameters=parameters,
+        given=tuple(name for name in parameters if name in values),
         inputs=inputs,
         seed=seed,
         key=identity_key(operation.name, operation.version, parameters, seed, hashes),

@@ -99,6 +99,7 @@ class Worker:
                 operation=submission.operation.name,
                 version=submission.operation.version,
                 parameters=submission.parameters,
+                given=submission.given,
                 seed=submission.seed,
                 key=submission.key,
                 inputs=submission.inputs,
@@ -131,6 +132,7 @@ class Worker:
         values = {
             name: f"@{renamed.get(old.inputs[name], old.inputs[name])}" if name in old.inputs else value
             for name, value in old.parameters.items()
+            if name in old.given or name in old.inputs
         }
         accepted = self.submit(old.operation, values, seed=old.seed, again=True).result()
 
