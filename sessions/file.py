@@ -31,7 +31,10 @@ from sessions.steps import Environment, Note, Status, Step, Stored
 SUFFIX = ".iwb"
 INLINE_WEIGHTS = 64 * 2**20  # bytes; larger weights lie beside the file
 
-_STEP = "id, operation, version, parameters, given, seed, key, status, created, inputs, seconds, done, total, environment, error"
+_STEP = (
+    "id, operation, version, parameters, given, seed, key, status, created, inputs, seconds, done, total,"
+    " environment, error"
+)
 _STORED = "id, step, kind, title, summary, sha256, length(document) + length(arrays)"
 
 
