@@ -204,7 +204,7 @@ class GraphModel:
         self.heatmap.inks = self.inks
         self.heatmap.size = (width, height)
         unit = self.graph.weight_name
-        self.heatmap.show(Matrix2d(values, sources, targets, scale="diverging", unit=unit))
+        self.heatmap.show(Matrix2d(values, sources, targets, scale="diverging", unit=unit, known="are edges"))
 
     def line(self, y: int, left: int, width: int) -> list[Piece]:
         """Line `y` of the drawing from column `left` on (the matrix has lines of its own)."""

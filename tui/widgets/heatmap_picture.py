@@ -41,6 +41,7 @@ class Matrix2d(msgspec.Struct, frozen=True):
     unit: str = ""
     marks: frozenset[tuple[int, int]] = frozenset()
     title: str = ""
+    known: str = "computed"  # what an entry that is not NaN is, for the title
 
 
 class HeatmapPicture:
@@ -264,7 +265,7 @@ class HeatmapPicture:
             words.append("shown: " + ", ".join(part))
         missing = int(np.isnan(self.data.values).sum())
         if missing:
-            words.append(f"{self.data.values.size - missing} of {self.data.values.size} computed")
+            words.append(f"{self.data.values.size - missing} of {self.data.values.size} {self.data.known}")
         return " · ".join(words) if self.inks.depth != "ascii" else " | ".join(words)
 
     # ---- lines
