@@ -49,7 +49,7 @@ def make(
     `broken_link` another second b (nothing leads to c any more), `subject_swap` another final a (nothing follows).
     """
     main = variant == "main"
-    pool = Pool(word_list("nouns"), tokenizer, single=not main, lead="" if main else " ")
+    pool = Pool(word_list("nouns"), tokenizer, single=not main, paired=True, lead="" if main else " ")
     rows = []
     for number in choose(rng, n, len(TEMPLATES), template, "tpp"):
         a, b, c = pool.draw(rng, 3)

@@ -27,13 +27,19 @@ def word_list(name: List) -> tuple[str, ...]:
 class Pool:
     """Words to draw from, with what one tokenizer makes of them.
 
-    Without a tokenizer every word counts as one token. With one, words it cannot write are left out, and `single` keeps
-    those that are one token after a space. `lead` is what stands before an answer: a space, or nothing where the prompt
-    itself ends with one.
+    Without a tokenizer every word counts as one token. With one, words it cannot write are left out, `single` keeps
+    those that are one token after a space, and `paired` those that have partners of the same length. `lead` is what
+    stands before an answer: a space, or nothing where the prompt itself ends with one.
     """
 
     def __init__(
-        self, words: Sequence[str], tokenizer: Tokenizer | None = None, *, single: bool = True, lead: str = " "
+        self,
+        words: Sequence[str],
+        tokenizer: Tokenizer | None = None,
+        *,
+        single: bool = True,
+        paired: bool = False,
+        lead: str = " ",
     ) -> None:
         self._length: dict[str, int] = {}
         self._first: dict[str, int | str] = {}
@@ -50,7 +56,9 @@ class Pool:
                     continue
             self._length[word], self._first[word] = length, first
             self._alike[length].append(word)
-        self.words = list(self._length)
+        # With three words of a sentence taken, a fourth must be left among those of the same length.
+        rare = {n for n, alike in self._alike.items() if paired and len({self._first[w] for w in alike}) < 4}
+        self.words = [word for word, length in self._length.items() if length not in rare]
         self._reader = tokenizer.name if tokenizer else "any tokenizer"
 
     def draw(self, rng: np.random.Generator, count: int) -> list[str]:
