@@ -17,6 +17,17 @@ empties an optional parameter, and a table is no parameter's type.
 
 from sessions.recipes.reading import parse, read
 from sessions.recipes.recipe import Recipe, RecipeStep, Reference, parse_reference, resolve
-from sessions.recipes.writing import recipe_of, write
+from sessions.recipes.writing import planned, recipe_of, write
 
-__all__ = ["Recipe", "RecipeStep", "Reference", "parse", "parse_reference", "read", "recipe_of", "resolve", "write"]
+__all__ = [
+    "Recipe",
+    "RecipeStep",
+    "Reference",
+    "parse",
+    "parse_reference",
+    "planned",
+    "read",
+    "recipe_of",
+    "resolve",
+    "write",
+]

@@ -49,10 +49,17 @@ def recipe_of(investigation: Investigation, *, name: str = "") -> Recipe:
     finished is left out, unless a finished one stands on what it left. IwbError when a reference has no maker.
     """
     steps = investigation.steps()
+    version = next((step.environment.iwb for step in reversed(steps) if step.environment.iwb), "")
+    return Recipe(name=name, iwb=version, steps=tuple(planned(investigation).values()))
+
+
+def planned(investigation: Investigation) -> dict[int, RecipeStep]:
+    """The recipe's steps by the number of the session's step that each would do again."""
+    steps = investigation.steps()
     stored = {step.id: investigation.artifacts(step.id) for step in steps}
     maker = {artifact.id: step.id for step in steps for artifact in stored[step.id]}
     wanted = _wanted(steps, maker)
-    recipe: list[RecipeStep] = []
+    recipe: dict[int, RecipeStep] = {}
     ids: dict[int, str] = {}  # session step -> recipe id
     first: dict[str, int] = {}  # key -> the session step that stands for all with that key
     for step in steps:
@@ -63,17 +70,14 @@ def recipe_of(investigation: Investigation, *, name: str = "") -> Recipe:
             continue
         first.setdefault(step.key, step.id)
         ids[step.id] = _short_id(step, stored[step.id], set(ids.values()))
-        recipe.append(
-            RecipeStep(
-                id=ids[step.id],
-                operation=step.operation,
-                parameters=_portable(step, ids, maker, stored),
-                seed=step.seed,
-                comment="\n".join(artifact.title for artifact in stored[step.id]),
-            )
+        recipe[step.id] = RecipeStep(
+            id=ids[step.id],
+            operation=step.operation,
+            parameters=_portable(step, ids, maker, stored),
+            seed=step.seed,
+            comment="\n".join(artifact.title for artifact in stored[step.id]),
         )
-    version = next((step.environment.iwb for step in reversed(steps) if step.environment.iwb), "")
-    return Recipe(name=name, iwb=version, steps=tuple(recipe))
+    return recipe
 
 
 def _wanted(steps: Sequence[Step], maker: Mapping[int, int]) -> set[int]:

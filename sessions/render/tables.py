@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sessions.artifacts import PromptRow, Prompts, Table
@@ -15,12 +16,16 @@ def table(artifact: Table, style: Style) -> list[str]:
     shown = artifact.rows[: style.max_rows]
     header = [c.name + (f" [{c.unit}]" if c.unit else "") for c in artifact.columns]
     numeric = [c.type in ("int", "float") for c in artifact.columns]
-    by_column: list[list[str]] = []
-    for i, is_number in enumerate(numeric):
-        values: list[Any] = [row[i] for row in shown]
-        by_column.append(column(values) if is_number else [cell(value) for value in values])
+    by_column = [cells(artifact, i, shown) for i in range(len(artifact.columns))]
     lines = columns(header, list(zip(*by_column)), style, numeric=numeric)
     return lines + _more(len(shown), len(artifact.rows), "rows")
+
+
+def cells(artifact: Table, index: int, rows: Sequence[Sequence[Any]]) -> list[str]:
+    """One column as text: numbers with common decimals, the rest cell by cell."""
+    values = [row[index] for row in rows]
+    is_number = artifact.columns[index].type in ("int", "float")
+    return column(values) if is_number else [cell(value) for value in values]
 
 
 def cell(value: str | int | float | bool | None) -> str:
