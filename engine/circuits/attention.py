@@ -40,7 +40,7 @@ def induction_pairs(tokens: Int[Tensor, "batch pos"], lengths: Int[Tensor, " bat
 
     Where the repeated token follows itself, j + 1 is i and says nothing, so it is left out.
     """
-    places = []
+    places: list[tuple[int, int, int]] = []
     for row, (ids, length) in enumerate(zip(tokens.tolist(), lengths.tolist())):
         last: dict[int, int] = {}
         for i, token in enumerate(ids[:length]):
@@ -54,7 +54,7 @@ def answer_pairs(
     tokens: Int[Tensor, "batch pos"], at: Int[Tensor, "batch k"], answers: Int[Tensor, "batch k"]
 ) -> Pairs:
     """(scored position, each earlier place where its answer's token stands): attention paid to the answer itself."""
-    places = []
+    places: list[tuple[int, int, int]] = []
     for row, (ids, queries, wanted) in enumerate(zip(tokens.tolist(), at.tolist(), answers.tolist())):
         for query, answer in zip(queries, wanted):
             places.extend((row, query, key) for key in range(query + 1) if ids[key] == answer)
@@ -70,19 +70,19 @@ class Score(NamedTuple):
 
     total: Float[Tensor, "layer head"]
     chance: float
-    count: int
+    pairs: int
 
     def plus(self, other: Score) -> Score:
-        return Score(self.total + other.total, self.chance + other.chance, self.count + other.count)
+        return Score(self.total + other.total, self.chance + other.chance, self.pairs + other.pairs)
 
     @property
     def mean(self) -> Float[Tensor, "layer head"]:
         """NaN where the prompts have no such pair."""
-        return self.total / self.count if self.count else torch.full_like(self.total, torch.nan)
+        return self.total / self.pairs if self.pairs else torch.full_like(self.total, torch.nan)
 
     @property
     def mean_chance(self) -> float:
-        return self.chance / self.count if self.count else float("nan")
+        return self.chance / self.pairs if self.pairs else float("nan")
 
 
 def score(pattern: Float[Tensor, "batch layer head query key"], pairs: Pairs) -> Score:

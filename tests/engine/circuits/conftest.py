@@ -1,4 +1,4 @@
-"""Small random models in our runtime and in TransformerLens', and ablation done the slow way with the latter's hooks."""
+"""Small random models in our runtime and in TransformerLens', and ablation the slow way with the latter's hooks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,8 +16,9 @@ from engine.models.protocols import TransformerConfig
 from engine.models.transformer import Transformer
 from engine.models.weights import random_state
 from engine.prompts.tokenized import TokenBatch
-from sessions.artifacts import Model
+from sessions.artifacts import Model, PromptRow, Prompts
 from sessions.components import Head, Mlp
+from sessions.errors import CancelledError
 
 
 class IdsOnly:
@@ -193,3 +195,66 @@ def naive() -> Callable[..., Tensor]:
 @pytest.fixture(scope="session")
 def batches() -> Callable[..., TokenBatch]:
     return make_batch
+
+
+class Desk:
+    """A Context that remembers what was said to it, and can be interrupted after some progress reports."""
+
+    seed = 0
+
+    def __init__(self, **inputs: Any) -> None:
+        self.inputs = inputs
+        self.saved: dict[str, Any] = {}
+        self.partials: list[Any] = []
+        self.reports: list[tuple[int, int, str]] = []
+        self.stop_after: int | None = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+    def torch_generator(self, device: str = "cpu") -> torch.Generator:
+        return torch.Generator(device).manual_seed(self.seed)
+
+    def artifact(self, ref: str) -> Any:
+        return self.inputs[ref]
+
+    def transformer(self, ref: str) -> Any:
+        return self.inputs[ref]
+
+    def rnn(self, ref: str) -> Any:
+        raise NotImplementedError
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        self.reports.append((done, total, note))
+        if self.stop_after is not None and len(self.reports) > self.stop_after:
+            raise CancelledError("stopped by the test")
+
+    def partial(self, artifact: Any) -> None:
+        self.partials.append(artifact)
+
+    def checkpoints(self) -> dict[str, Any]:
+        return dict(self.saved)
+
+    def checkpoint(self, unit: str, value: Any) -> None:
+        assert unit not in self.saved, "a finished unit was done again"
+        self.saved[unit] = value
+
+    def log(self, message: str) -> None: ...
+
+
+@pytest.fixture
+def desk(pair: Pair) -> Desk:
+    """The random model as @1, and as @2 twelve prompts of six tokens, each with a corrupt partner, answer and foil."""
+    numbers = np.random.default_rng(3)
+
+    def words(count: int) -> str:
+        return " ".join(f"t{i}" for i in numbers.integers(1, 23, count))
+
+    rows = []
+    for _ in range(12):
+        answer, foil = (f"t{i}" for i in numbers.choice(np.arange(1, 23), 2, replace=False))
+        rows.append(
+            PromptRow(clean=words(6), corrupt=words(6), answers=(answer,), foils=(foil,), positions={"a1": 1, "end": 5})
+        )
+    return Desk(**{"@1": pair.ours, "@2": Prompts(title="random", task="random", rows=tuple(rows))})
