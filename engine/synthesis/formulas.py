@@ -179,9 +179,8 @@ def conditional(bank: Bank, wanted: Columns, *, largest_guard: int = 6) -> dict[
     places = [(s, k) for s in sizes for k in range(len(bank.levels[s].how))]
     lengths = np.array([s for s, _ in places])
     best: dict[int, tuple[int, Expression]] = {}
-    guards = np.flatnonzero((lengths <= largest_guard) & np.isin(columns, (0, 1)).all(axis=1))
-    guards = [g for g in guards if 0 < columns[g].sum() < columns.shape[1]]
-    for guard in guards:
+    two_valued = np.flatnonzero((lengths <= largest_guard) & np.isin(columns, (0, 1)).all(axis=1))
+    for guard in [g for g in two_valued if 0 < columns[g].sum() < columns.shape[1]]:
         mask = columns[guard] == 1
         sides = [_first_match(columns, wanted, side, bank.multiplier) for side in (mask, ~mask)]
         for k in range(len(wanted)):
