@@ -120,6 +120,8 @@ class Hints(Line):
     def render(self) -> Content:
         app = self.bench
         width = self.size.width
+        if self.screen is not app.screen:
+            return Content("")  # what lies over the views has hints of its own
         if app.message:
             return Content.styled(truncate_end(" " + app.message, width), Style(bold=True))
         parts: list[str | tuple[str, Style]] = []
@@ -148,7 +150,10 @@ def hinted(app: IwbApp) -> list[Action]:
                 found[action.id] = action
     rank = {scope: 0 if scope in ("lost", "replay") else 1 for scope in scopes}
     ordered = sorted(found.values(), key=lambda a: (rank[a.scope], a.hint))
-    kept, last = ordered[:MAX_HINTS], [a for a in ordered[MAX_HINTS:] if a.id in ("app.palette", "app.help", "app.quit")]
+    kept, last = (
+        ordered[:MAX_HINTS],
+        [a for a in ordered[MAX_HINTS:] if a.id in ("app.palette", "app.help", "app.quit")],
+    )
     return kept + last
 
 

@@ -15,7 +15,7 @@ from sessions.artifacts import AnyArtifact
 from sessions.errors import IwbError
 from sessions.steps import FINISHED, Note, Stored
 from tui.link import Client, Connect, FileReader, Reader, connect_engine
-from tui.selection import SelectionTrail
+from tui.selection import SelectionTrail, saved
 from tui.store import Store
 from tui.views import VIEWS
 
@@ -168,6 +168,18 @@ class Investigation:
         self.view_state[key] = value
         if self.client is not None:
             await self.client.save_view(key, value)
+
+    async def save_all(self) -> None:
+        """Write the screen's state that was kept in memory, and the selection, to the file."""
+        if self.client is not None:
+            for key, value in {**self.view_state, "selection": saved(self.selection.now)}.items():
+                await self.client.save_view(key, value)
+
+    async def ended(self) -> None:
+        """The engine was asked to end: say so instead of being surprised."""
+        await self.close()
+        self.store.apply(Goodbye(reason="you stopped it"))
+        self.store.apply(EngineStatus(state="lost"))
 
     async def close(self) -> None:
         """Leave the engine to its work."""

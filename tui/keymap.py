@@ -93,7 +93,9 @@ class Keymap:
             for key in keys:
                 place = (action.scope, textual_key(key))
                 if (other := self._bound.get(place)) is not None:
-                    self.warnings.append(f"key '{key}' is claimed by '{other.id}' and '{action.id}': '{other.id}' keeps it")
+                    self.warnings.append(
+                        f"key '{key}' is claimed by '{other.id}' and '{action.id}': '{other.id}' keeps it"
+                    )
                 else:
                     self._bound[place] = action
 

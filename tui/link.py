@@ -14,9 +14,7 @@ from sessions.steps import Note, Step, Stored
 class Client(Protocol):
     """The part of `engine.server.client.EngineClient` that the screen uses. Refusals raise IwbError."""
 
-    async def run(
-        self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False
-    ) -> Accepted: ...
+    async def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> Accepted: ...
     async def catalogue(self) -> tuple[OperationInfo, ...]: ...
     async def cancel(self, step: int) -> None: ...
     async def resume(self, step: int) -> Accepted: ...
@@ -82,4 +80,4 @@ async def connect_engine(path: Path, *, on_event: Callable[[Event], None]) -> Cl
     """The real connection. Imported late: the first paint does not wait for it."""
     from engine.server.client import EngineClient
 
-    return await EngineClient.connect(path, on_event)
+    return await EngineClient.connect(path, on_event=on_event)

@@ -14,10 +14,23 @@ if TYPE_CHECKING:
 Scope = Literal[
     "everywhere", "moving", "overlay", "lost", "replay",
     "model", "data", "sweep", "attention", "circuit", "program", "history",
-    "form", "palette", "help", "jobs", "log", "note", "question", "jump",
+    "form", "palette", "help", "jobs", "log", "note", "question", "jump", "find", "artifact", "size", "message",
 ]  # fmt: skip
 VIEW_SCOPES: tuple[Scope, ...] = ("model", "data", "sweep", "attention", "circuit", "program", "history")
-OVERLAY_SCOPES: tuple[Scope, ...] = ("form", "palette", "help", "jobs", "log", "note", "question", "jump")
+OVERLAY_SCOPES: tuple[Scope, ...] = (
+    "form",
+    "palette",
+    "help",
+    "jobs",
+    "log",
+    "note",
+    "question",
+    "jump",
+    "find",
+    "artifact",
+    "size",
+    "message",
+)
 
 SCOPE_TITLES: dict[Scope, str] = {
     "everywhere": "Everywhere",
@@ -40,6 +53,10 @@ SCOPE_TITLES: dict[Scope, str] = {
     "note": "In the note editor",
     "question": "In a question",
     "jump": "While jumping",
+    "find": "While filtering a table",
+    "artifact": "In a result without a view of its own",
+    "message": "In a message",
+    "size": "On a terminal that is too small",
 }
 
 Handler = Callable[["IwbApp"], Awaitable[None] | None]
@@ -69,7 +86,15 @@ class Action:
 
 
 def on_pane(
-    id: str, title: str, help: str, keys: str, *, verb: str, scope: Scope | None = None, hint: int = 0, arg: int | None = None
+    id: str,
+    title: str,
+    help: str,
+    keys: str,
+    *,
+    verb: str,
+    scope: Scope | None = None,
+    hint: int = 0,
+    arg: int | None = None,
 ) -> Action:
     """An action of one view: calls `do_VERB` of its pane, when the pane's `unable(VERB)` gives no reason against it.
 
@@ -87,7 +112,9 @@ def on_pane(
             return f"only in the {SCOPE_TITLES[of]} view"
         return app.pane.unable(verb) if app.pane is not None else "the view is still opening"
 
-    return Action(id=id, title=title, help=help, scope=of, keys=tuple(keys.split()), handler=handler, enabled=enabled, hint=hint)
+    return Action(
+        id=id, title=title, help=help, scope=of, keys=tuple(keys.split()), handler=handler, enabled=enabled, hint=hint
+    )
 
 
 def on_overlay(id: str, title: str, help: str, keys: str, *, verb: str, hint: int = 0) -> Action:
@@ -99,6 +126,10 @@ def on_overlay(id: str, title: str, help: str, keys: str, *, verb: str, hint: in
         return result
 
     def enabled(app: IwbApp) -> str | None:
-        return None if hasattr(app.screen, f"do_{verb}") else f"only {SCOPE_TITLES[of][0].lower()}{SCOPE_TITLES[of][1:]}"
+        return (
+            None if hasattr(app.screen, f"do_{verb}") else f"only {SCOPE_TITLES[of][0].lower()}{SCOPE_TITLES[of][1:]}"
+        )
 
-    return Action(id=id, title=title, help=help, scope=of, keys=tuple(keys.split()), handler=handler, enabled=enabled, hint=hint)
+    return Action(
+        id=id, title=title, help=help, scope=of, keys=tuple(keys.split()), handler=handler, enabled=enabled, hint=hint
+    )

@@ -22,13 +22,20 @@ def _switch(view: View) -> Action:
     )
 
 
-def _move(way: str, title: str, keys: str, *methods: str) -> Action:
-    def handler(app: IwbApp) -> None:
-        app.move(methods)
-
+def _move(way: str, title: str, keys: str) -> Action:
     return Action(
         id=f"move.{way}", title=title, help=f"{title} in whatever has the focus.", scope="moving", keys=tuple(keys.split()),
-        handler=handler,
+        handler=lambda app: app.move(way),
+    )  # fmt: skip
+
+
+def _table(id: str, title: str, help: str, key: str, method: str) -> Action:
+    def enabled(app: IwbApp) -> str | None:
+        return None if hasattr(app.target, method) else "the focus is not on a table"
+
+    return Action(
+        id=id, title=title, help=help, scope="moving", keys=(key,), handler=lambda app: getattr(app.target, method)(),
+        enabled=enabled,
     )  # fmt: skip
 
 
@@ -65,16 +72,20 @@ def _can_run(app: IwbApp) -> str | None:
 
 
 MOVING: tuple[Action, ...] = (
-    _move("left", "Left", "h left", "cursor_left", "scroll_left"),
-    _move("down", "Down", "j down", "cursor_down", "scroll_down"),
-    _move("up", "Up", "k up", "cursor_up", "scroll_up"),
-    _move("right", "Right", "l right", "cursor_right", "scroll_right"),
-    _move("first", "First", "g home", "cursor_first", "scroll_top", "first", "scroll_home"),
-    _move("last", "Last", "G end", "cursor_last", "scroll_bottom", "last", "scroll_end"),
-    _move("half_down", "Half a page down", "ctrl+d", "half_page_down", "page_down", "scroll_page_down"),
-    _move("half_up", "Half a page up", "ctrl+u", "half_page_up", "page_up", "scroll_page_up"),
-    _move("page_down", "A page down", "pagedown", "page_down", "scroll_page_down"),
-    _move("page_up", "A page up", "pageup", "page_up", "scroll_page_up"),
+    _move("left", "Left", "h left"),
+    _move("down", "Down", "j down"),
+    _move("up", "Up", "k up"),
+    _move("right", "Right", "l right"),
+    _move("first", "First", "g home"),
+    _move("last", "Last", "G end"),
+    _move("half_down", "Half a page down", "ctrl+d"),
+    _move("half_up", "Half a page up", "ctrl+u"),
+    _move("page_down", "A page down", "pagedown"),
+    _move("page_up", "A page up", "pageup"),
+    _table(
+        "table.sort", "Sort by the next column", "Order the focused table by its next column.", "s", "action_sort_next"
+    ),
+    _table("table.reverse", "Turn the order round", "Reverse the focused table's order.", "S", "action_sort_reverse"),
 )
 
 EVERYWHERE: tuple[Action, ...] = (
@@ -149,6 +160,10 @@ EVERYWHERE: tuple[Action, ...] = (
         help="Leave the field, close what lies over the view, end maximising or replay: one level out.",
     ),
     Action(
+        id="find.start", title="Find", scope="everywhere", keys=("/",), handler=_app("open_find"), enabled=_when("cannot_find"),
+        help="Filter the focused table by a few letters; an empty text shows everything again.",
+    ),
+    Action(
         id="copy.value", title="Copy the value", scope="everywhere", keys=("y",), handler=_app("copy_value"),
         help="Copy what the view shows under the cursor to the clipboard, and to a file whose path is said.",
     ),
@@ -158,7 +173,7 @@ EVERYWHERE: tuple[Action, ...] = (
         help="Copy the command line that makes what the view shows.",
     ),
     Action(
-        id="note.add", title="Note", scope="everywhere", keys=("N",), handler=_app("open_note"), enabled=_can_ask_engine,
+        id="note.add", title="Note", scope="everywhere", keys=("m",), handler=_app("open_note"), enabled=_can_ask_engine,
         help="Write a note on the result the view shows (in History: on the chosen step).",
     ),
     Action(

@@ -18,7 +18,7 @@ DATA: tuple[Action, ...] = (
     on_pane("data.open", "Open a file…", "Read your own prompts from CSV, JSONL or JSON; bad rows are reported one by one.", "o", verb="file", hint=12),
     on_pane("data.side", "Clean beside corrupt", "Show clean and corrupt side by side, or the clean text alone.", "c", verb="side", hint=13),
     on_pane("data.check", "Next problem", "Go to the next prompt that cannot be used with the model, and say why.", "v", verb="check", hint=14),
-    on_pane("data.set", "Next set", "Show the next set of prompts of this investigation.", "s", verb="next_set"),
+    on_pane("data.set", "Next set", "Show the next set of prompts of this investigation.", "t", verb="next_set"),
 )  # fmt: skip
 
 HISTORY: tuple[Action, ...] = (
@@ -27,6 +27,5 @@ HISTORY: tuple[Action, ...] = (
     on_pane("history.rerun", "Run again from here", "Run this step and all that stands on it again, as new steps.", "A", verb="rerun", hint=15),
     on_pane("history.stop", "Stop this step", "Ask the chosen step to stop; what it finished is kept.", "x", verb="stop", hint=13),
     on_pane("history.edit", "Change as a new step…", "Open the form with this step's parameters, to run it with others.", "e", verb="edit", hint=14),
-    on_pane("history.note", "Note", "Write a note on the chosen step or result.", "m", verb="note", hint=16),
     on_pane("history.error", "What went wrong", "Show the whole error of the chosen step.", "w", verb="error"),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from engine.server.protocol import Progress
 from sessions.artifacts import AnyArtifact, Artifact
@@ -86,6 +86,7 @@ class Pane(Vertical):
         self._changes: Changes = frozenset()
         self._refresh_waits = False
         self._failure = ""
+        self._ready = False  # mounted, with its widgets
 
     # ---- what a view says about itself
 
@@ -275,11 +276,13 @@ class Pane(Vertical):
             yield from self.compose_body()
 
     def on_mount(self) -> None:
+        self._ready = True
         self.set_state(self.investigation.view_state.get(f"view.{self.VIEW}", {}))
         self._stop = (self.store.listen(self._store_told), self.selection.listen(self._selection_told))
         self.revealed()
 
     def on_unmount(self) -> None:
+        self._ready = False
         for stop in self._stop:
             stop()
 
@@ -301,7 +304,7 @@ class Pane(Vertical):
             self.call_later(self._catch_up)
 
     def _selection_told(self, before: Selection, after: Selection) -> None:
-        if not self.on_top or not self.is_mounted:
+        if not self.on_top or not self._ready:
             return
         if (before.shown, before.model, before.prompts) != (after.shown, after.model, after.prompts):
             self.refresh_pane()
@@ -310,7 +313,7 @@ class Pane(Vertical):
 
     def _catch_up(self) -> None:
         self._refresh_waits = False
-        if not self.is_mounted:
+        if not self._ready:
             return
         changes, self._changes = self._changes, frozenset()
         if changes & {"steps", "artifacts", "loaded", "partials", "progress", "horizon", "engine"}:
@@ -329,6 +332,14 @@ class Pane(Vertical):
             if widget.focusable and widget.display:
                 widget.focus(scroll_visible=False)
                 return
+
+    def leave_field(self) -> None:
+        """`esc` in a text field of the view: give the focus to something that takes keys."""
+        for widget in self.query(Widget):
+            if widget.focusable and widget.display and not isinstance(widget, Input):
+                widget.focus(scroll_visible=False)
+                return
+        self.screen.set_focus(None)
 
     # ---- what the keys of every view do; views override what means something else to them
 

@@ -1,0 +1,129 @@
+"""What an operation's form holds, as plain Python: a field's choices and start value, checking, and reading the person's text.
+
+The engine checks again; checking here lets a mistake be shown at its field before anything is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from engine.operations import FieldInfo, OperationInfo, check_value
+from sessions.errors import CallError
+from sessions.steps import Stored, written
+from tui.selection import Selection
+from tui.store import Store
+
+
+class Choice(NamedTuple):
+    """One thing a field can be set to: what is sent, and what is read."""
+
+    value: str
+    label: str
+
+
+class FormField(NamedTuple):
+    """One line of the form. `choices` empty: free text."""
+
+    info: FieldInfo
+    start: str
+    choices: tuple[Choice, ...] = ()
+
+
+def fields_of(
+    info: OperationInfo,
+    given: Mapping[str, Any],
+    store: Store,
+    selection: Selection,
+    sources: Iterable[Choice] = (),
+) -> tuple[FormField, ...]:
+    """The form's fields: start values from `given`, else from what is selected, else the defaults.
+
+    `sources` are models that can be named instead of a loaded one.
+    """
+    made = []
+    for field in info.fields:
+        choices = choices_of(field, store, sources)
+        start = _text(given[field.name]) if field.name in given else _start(field, store, selection, choices)
+        if choices and start and start not in {c.value for c in choices}:
+            choices = (Choice(start, start), *choices)
+        made.append(FormField(field, start, choices))
+    return tuple(made)
+
+
+def choices_of(field: FieldInfo, store: Store, sources: Iterable[Choice] = ()) -> tuple[Choice, ...]:
+    """What a field can be set to, when that can be listed."""
+    none = (Choice("", "none"),) if field.optional else ()
+    match field.type:
+        case "bool":
+            return (Choice("true", "yes"), Choice("false", "no"))
+        case "choice":
+            return none + tuple(Choice(word, word) for word in field.choices)
+        case "artifact":
+            fitting = tuple(Choice(f"@{a.id}", f"@{a.id} {a.title}") for a in reversed(store.of_kind(field.kind)))
+            return none + fitting + (tuple(sources) if field.kind == "model" else ())
+        case _:
+            return ()
+
+
+def _start(field: FieldInfo, store: Store, selection: Selection, choices: tuple[Choice, ...]) -> str:
+    if field.type == "artifact":
+        chosen = {"model": selection.model, "prompts": selection.prompts}.get(field.kind)
+        if field.optional and field.default is None and chosen is None:
+            return ""
+        if chosen is not None and store.stored(chosen) is not None:
+            return f"@{chosen}"
+        return choices[0].value if choices else ""
+    if field.default is not None:
+        return _text(field.default)
+    if field.required and choices:
+        return choices[0].value
+    return ""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else written(value)
+
+
+class Read(NamedTuple):
+    """What a form says: the values to send, and a sentence at each field that cannot be sent."""
+
+    values: dict[str, Any]
+    errors: dict[str, str]
+
+
+def read(info: OperationInfo, texts: Mapping[str, str]) -> Read:
+    """The typed values. A field left at its default is not sent, so a step's record holds what was chosen."""
+    values: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for field in info.fields:
+        text = texts.get(field.name, "").strip()
+        if text == "" and not field.required and (field.optional or field.default in (None, "", (), [])):
+            if field.default not in (None, "", (), []):
+                values[field.name] = None  # emptied on purpose
+            continue
+        if text == "" and field.required:
+            kind = f"no {field.kind} is there yet" if field.type == "artifact" else "this is needed"
+            errors[field.name] = kind
+            continue
+        try:
+            value = check_value(info.name, field, text)
+        except CallError as error:
+            errors[field.name] = f"{error.what}; {error.remedy}" if error.remedy else error.what
+            continue
+        if field.required or value != field.default:
+            values[field.name] = value
+    return Read(values, errors)
+
+
+def field_named(info: OperationInfo, sentence: str) -> str | None:
+    """The field that the engine's refusal is about, when it names one."""
+    for field in info.fields:
+        if re.search(rf"'{re.escape(field.name)}'|\b{re.escape(field.name)}=", sentence):
+            return field.name
+    return None
+
+
+def artifact_label(stored: Stored) -> str:
+    return f"@{stored.id} {stored.title}"

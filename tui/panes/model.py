@@ -1,0 +1,223 @@
+"""The Model view: what can be loaded on the left, the chosen model's card on the right."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.style import Style
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from sessions.artifacts import Model
+from tui.panes.base import Empty, Pane, Shown
+from tui.selection import Selection
+from tui.status import memory
+from tui.store import Changes
+
+LOADED, SOURCE = "loaded:", "source:"
+
+
+class ModelPane(Pane):
+    VIEW: ClassVar[str] = "model"
+    DEFAULT_CSS = """
+    ModelPane #sources { width: 40%; max-width: 50; }
+    ModelPane OptionList { height: 1fr; border: none; background: $background; }
+    ModelPane #card { width: 1fr; padding: 0 1; }
+    ModelPane #source-label { height: 1; color: $text-muted; padding: 0 1; }
+    """
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical(id="sources"):
+                yield OptionList(id="models", markup=False, compact=True)
+                yield Static("a  Hugging Face name, folder or file:", id="source-label", markup=False)
+                yield Input(id="source", placeholder="gpt2, ./checkpoint, net.safetensors")
+            with VerticalScroll(id="card", can_focus=False):
+                yield Static(id="card-text", markup=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: object = None
+
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_blink = False
+
+    def empty(self) -> Empty:
+        return Empty("Here stands the model's card.", "No model is loaded yet.", "model.load")
+
+    def heading(self) -> str:
+        return self.shown.artifact.title if self.shown else "none loaded yet"
+
+    def selected_path(self) -> str:
+        return self.shown.artifact.title if self.shown else ""
+
+    def unable(self, verb: str) -> str | None:
+        if verb == "open" and self._chosen_source() is None:
+            return "no model is under the cursor"
+        if verb == "use" and not (self._option_id() or "").startswith(LOADED):
+            return "this model is not loaded yet: enter loads it"
+        return None
+
+    def inspect(self) -> str:
+        if self.shown is None or not isinstance(self.shown.artifact, Model):
+            return "No model is loaded yet."
+        return "\n".join(f"{name} {value}" for name, value in _card(self.shown.artifact))
+
+    # ---- drawing
+
+    def refresh_pane(self) -> None:
+        """The card of the chosen model. The list beside it is always there, so the pane is never empty as a whole."""
+        chosen = self.store.stored(self.selection.now.model)
+        payload = self.store.loaded(chosen.id) if chosen is not None else None
+        if chosen is not None and payload is None:
+            self.run_worker(self._fetch(chosen.id), group="fetch", exclusive=True)
+            return
+        step = self.store.step(chosen.step) if chosen is not None else None
+        self.shown = Shown(payload, chosen, step) if payload is not None else None
+        self._list()
+        self.draw(self.shown)
+        self.retitle()
+
+    def _show(self, shown: Shown | None) -> None:
+        if shown is None and self._failure:
+            self.query_one("#card-text", Static).update(self._failure)
+        self.retitle()
+
+    def draw(self, shown: Shown | None) -> None:
+        self.query_one("#card-text", Static).update(self._card_text(shown))
+
+    def _card_text(self, shown: Shown | None) -> Content:
+        loading = [s for s in self.store.running() if s.operation == "models.load"]
+        busy = [Content(f"loading {s.parameters.get('source', '')}: {s.status}\n\n") for s in loading]
+        if shown is None or not isinstance(shown.artifact, Model):
+            appears, why, action = self.empty()
+            state = " The engine is still starting." if self.store.engine.state == "starting" else ""
+            key = self.app.keymap.shown(action)
+            return Content.assemble(*busy, f"{appears}\n\n{why}{state}\n\n{key} loads the model under the cursor.")
+        rows = [
+            Content.assemble((f"{name:<12}", Style(dim=True)), value + "\n") for name, value in _card(shown.artifact)
+        ]
+        title = Content.styled(shown.artifact.title + "\n\n", Style(bold=True))
+        return Content.assemble(*busy, title, *rows)
+
+    def store_changed(self, changes: Changes) -> None:
+        if changes & {"artifacts", "catalogue", "horizon"}:
+            self._list()
+        if "steps" in changes:
+            self.draw(self.shown)
+
+    def selection_changed(self, before: Selection, after: Selection) -> None:
+        if before.model != after.model:
+            self._list()
+
+    def _list(self) -> None:
+        known: list[dict[str, Any]] = self.app.models_known.get("models", [])
+        loaded = self.store.of_kind("model")
+        listed = (loaded, len(known), self.selection.now.model, self.store.engine.state)
+        if listed == self._listed or not self._ready:
+            return
+        self._listed = listed
+        options = self.query_one(OptionList)
+        at = self._option_id()
+        options.clear_options()
+        groups: list[tuple[str, list[Option]]] = [
+            (
+                "Loaded in this investigation",
+                [
+                    Option(
+                        f"{'•' if a.id == self.selection.now.model else ' '} @{a.id} {a.title}", id=f"{LOADED}{a.id}"
+                    )
+                    for a in reversed(loaded)
+                ],
+            ),
+            ("Bundled", [_source(m) for m in known if m.get("bundled", True)]),
+            ("In this machine's Hugging Face cache", [_source(m) for m in known if not m.get("bundled", True)]),
+        ]
+        for title, entries in groups:
+            if entries:
+                options.add_option(Option(Content.styled(title, Style(bold=True)), disabled=True))
+                options.add_options(entries)
+        if not known:
+            waiting = (
+                "the engine is still starting" if self.app.investigation.client is None else "the list is on its way"
+            )
+            options.add_option(Option(f"bundled models: {waiting}", disabled=True))
+        ids = [options.get_option_at_index(i).id for i in range(options.option_count)]
+        options.highlighted = (
+            ids.index(at) if at in ids else next((i for i, x in enumerate(ids) if x is not None), None)
+        )
+
+    # ---- doing
+
+    def _option_id(self) -> str | None:
+        options = self.query_one(OptionList)
+        if options.highlighted is None or options.highlighted >= options.option_count:
+            return None
+        return options.get_option_at_index(options.highlighted).id
+
+    def _chosen_source(self) -> str | None:
+        chosen = self._option_id()
+        if chosen is None:
+            return None
+        if chosen.startswith(SOURCE):
+            return chosen.removeprefix(SOURCE)
+        stored = self.store.stored(int(chosen.removeprefix(LOADED)))
+        step = self.store.step(stored.step) if stored else None
+        return str(step.parameters.get("source", "")) if step else None
+
+    def run_values(self) -> dict[str, Any]:
+        source = self._chosen_source()
+        return {"source": source} if source else {}
+
+    def do_open(self) -> None:
+        """A source: its loading form. One that is loaded already: make it the chosen one."""
+        if (self._option_id() or "").startswith(LOADED):
+            self.do_use()
+        else:
+            self.app.open_form("models.load", self.run_values())
+
+    def do_use(self) -> None:
+        stored = self.store.stored(int((self._option_id() or LOADED + "0").removeprefix(LOADED)))
+        if stored is not None:
+            self.investigation.show_results((stored,))
+
+    def do_source(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        source = event.value.strip()
+        if source:
+            self.app.open_form("models.load", {"source": source})
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.do_open()
+
+
+def _source(model: dict[str, Any]) -> Option:
+    count = f" {model['parameters']:,} parameters" if model.get("parameters") else ""
+    return Option(f"  {model['source']}{count}", id=f"{SOURCE}{model['source']}")
+
+
+def _card(model: Model) -> list[tuple[str, str]]:
+    """What the card says of a model, as (name, value)."""
+    shape = [
+        f"{model.config[name]} {word}"
+        for name, word in (("n_layers", "layers"), ("n_heads", "heads"), ("d_model", "d_model"), ("d_head", "d_head"),
+                           ("d_mlp", "d_mlp"), ("n_ctx", "context"), ("d_vocab", "words"), ("hidden", "hidden units"))
+        if model.config.get(name)
+    ]  # fmt: skip
+    need = memory(model.bytes_needed) if model.bytes_needed else "not measured"
+    free = f", {memory(model.bytes_free)} were free" if model.bytes_free else ""
+    rows = [
+        ("source", model.source), ("family", f"{model.family}, {model.architecture}"), ("shape", " · ".join(shape)),
+        ("parameters", f"{model.parameters:,}"), ("memory", f"{need} needed{free}"), ("device", model.device),
+        ("dtype", model.dtype), ("weights", str(model.processing)), ("sha256", model.sha256[:16]),
+    ]  # fmt: skip
+    if model.revision:
+        rows.append(("revision", model.revision))
+    return [(name, value) for name, value in rows if value]

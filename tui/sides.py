@@ -1,0 +1,124 @@
+"""Beside the view: what the investigation stands on (left), and the exact numbers of what is selected (right)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.style import Style
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from sessions.steps import Stored
+
+if TYPE_CHECKING:
+    from tui.app import IwbApp
+    from tui.panes.base import Pane
+
+GROUPS = (("Models", ("model",)), ("Prompts", ("prompts",)), ("Results", ()))
+
+
+class ContextPane(Vertical):
+    """Models, prompts and results of the investigation; enter chooses one, and every view follows."""
+
+    def __init__(self) -> None:
+        super().__init__(id="context")
+        self._waits = False
+        self._listed: object = None
+
+    @property
+    def bench(self) -> IwbApp:
+        return cast("IwbApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield OptionList(markup=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.border_title = "Context"
+
+    def rebuild_soon(self) -> None:
+        """Rebuild once after everything that happens in this moment."""
+        if not self._waits:
+            self._waits = True
+            self.call_later(self.rebuild)
+
+    def rebuild(self) -> None:
+        self._waits = False
+        if not self.is_mounted:
+            return
+        store, now = self.bench.investigation.store, self.bench.investigation.selection.now
+        chosen = {now.model, now.prompts, now.shown.get(self.bench.view_id)}
+        listed = (store.artifacts, frozenset(chosen), len(store.notes))
+        if listed == self._listed:
+            return
+        self._listed = listed
+        options = self.query_one(OptionList)
+        at = options.highlighted
+        options.clear_options()
+        for title, kinds in GROUPS:
+            found = [a for a in store.artifacts if (a.kind in kinds if kinds else a.kind not in ("model", "prompts"))]
+            options.add_option(Option(Content.styled(title, Style(bold=True)), disabled=True))
+            for stored in reversed(found):
+                options.add_option(Option(self._entry(stored, stored.id in chosen), id=str(stored.id)))
+            if not found:
+                options.add_option(Option(Content.styled("  none yet", Style(dim=True)), disabled=True))
+        if at is not None and options.option_count:
+            options.highlighted = min(at, options.option_count - 1)
+
+    def _entry(self, stored: Stored, chosen: bool) -> Content:
+        notes = "✎" if self.bench.investigation.store.notes_on(artifact=stored.id) else ""
+        return Content(f"{'•' if chosen else ' '} @{stored.id} {stored.title}{notes}")
+
+    async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        stored = self.bench.investigation.store.stored(int(event.option.id or 0))
+        if stored is not None:
+            await self.bench.show_artifact(stored)
+
+
+class Inspector(VerticalScroll):
+    """The exact numbers of the selected thing, as the view tells them, and the notes on it."""
+
+    def __init__(self) -> None:
+        super().__init__(id="inspector")
+        self._waits = False
+        self._pane: Pane | None = None
+
+    @property
+    def bench(self) -> IwbApp:
+        return cast("IwbApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        self.border_title = "Inspector"
+
+    def follow_soon(self, pane: Pane | None) -> None:
+        self._pane = pane
+        if not self._waits:
+            self._waits = True
+            self.call_later(self._write)
+
+    def follow(self, pane: Pane | None) -> None:
+        self._pane = pane
+        self._write()
+
+    def _write(self) -> None:
+        self._waits = False
+        if not self.is_mounted or self._pane is None or not self._pane.is_mounted or not self.display:
+            return
+        said = self._pane.inspect()
+        parts = [said if isinstance(said, Content) else Content(said)]
+        shown = self._pane.shown
+        if shown is not None and shown.artifact.facts:
+            facts = "\n".join(f"{name}: {value}" for name, value in shown.artifact.facts.items())
+            parts.append(Content(facts))
+        store = self.bench.investigation.store
+        if shown is not None and shown.stored is not None:
+            parts.append(Content(f"@{shown.stored.id} from step {shown.stored.step}"))
+            notes = (*store.notes_on(artifact=shown.stored.id), *store.notes_on(step=shown.stored.step))
+            parts += [Content(f"✎ {note.text}") for note in notes]
+        self.query_one(Static).update(Content("\n\n").join(p for p in parts if p.plain))
