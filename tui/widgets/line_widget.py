@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from themes.colour import depth_of
+from themes.colour import Depth, depth_of
 from tui.widgets import partial_paint
 from tui.widgets.inks import Inks, Piece, merged
 
@@ -44,18 +45,26 @@ class LineWidget(Widget, can_focus=True):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"line--dim", "line--title", "line--accent"}
     BINDINGS: ClassVar[list[BindingType]] = MOVEMENT
+    _inks: tuple[tuple[str, Depth], Inks] | None = None
 
     def inks(self) -> Inks:
         """The styles of the present theme and the colour depth of the app."""
-        theme = getattr(self.app, "current_theme", None)
-        return Inks(
-            text=self.rich_style,
-            dim=self.get_component_rich_style("line--dim"),
-            title=self.get_component_rich_style("line--title"),
-            accent=self.get_component_rich_style("line--accent"),
-            depth=depth_of(self.app),
-            dark=bool(getattr(theme, "dark", True)),
-        )
+        key = (self.app.theme, depth_of(self.app))
+        if self._inks is None or self._inks[0] != key:
+            made = Inks(
+                dim=self._foreground("line--dim"),
+                title=self._foreground("line--title"),
+                accent=self._foreground("line--accent"),
+                depth=key[1],
+                dark=self.app.current_theme.dark,
+            )
+            self._inks = (key, made)
+        return self._inks[1]
+
+    def _foreground(self, component: str) -> Style:
+        # Without the background, which is the pane's and may change with the focus.
+        style = self.get_component_rich_style(component)
+        return Style(color=style.color, bold=style.bold, reverse=style.reverse)
 
     def pieces(self, y: int) -> list[Piece]:
         raise NotImplementedError
@@ -90,6 +99,7 @@ class LineWidget(Widget, can_focus=True):
         self.call_after_refresh(self._restyle_and_refresh)
 
     def _restyle_and_refresh(self) -> None:
+        self._inks = None
         self.restyle()
         self.refresh()
 

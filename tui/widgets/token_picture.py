@@ -12,7 +12,7 @@ LONGEST = 16
 
 
 class TokenRow(msgspec.Struct, frozen=True):
-    """One prompt's tokens. `corrupt` may be empty; `positions` maps names to indices; `scores` are numbers per token."""
+    """One prompt's tokens. `corrupt` may be empty; `positions` maps names to indices."""
 
     clean: tuple[str, ...]
     corrupt: tuple[str, ...] = ()
