@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -49,6 +49,7 @@ class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
     attn_scale: float = 0.0  # 0: sqrt(d_head)
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Text to token ids and back. Tokens carry their leading space as the tokenizer writes it."""
 
@@ -75,6 +76,7 @@ class Cache(NamedTuple):
     pattern: Float[Tensor, "layer batch head query key"] | None  # after softmax, when asked for
 
 
+@runtime_checkable
 class Edit(Protocol):
     """Changes made to a pass on its way. Rows are the flattened batch (variant-major: all prompts of variant 0 first).
 

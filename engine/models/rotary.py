@@ -11,8 +11,8 @@ from torch import Tensor
 from engine.models.protocols import RotaryScaling, TransformerConfig
 
 
-def rotary_table(config: TransformerConfig) -> tuple[Float[Tensor, "n_ctx r"], Float[Tensor, "n_ctx r"]]:
-    """Cosine and sine of position times frequency, for the first `rotary_dim` coordinates of a head, in float32.
+def rotary_table(config: TransformerConfig, length: int) -> tuple[Float[Tensor, "length r"], Float[Tensor, "length r"]]:
+    """Cosine and sine of position times frequency, for the first `rotary_dim` coordinates of a head, in float64.
 
     Frequencies are base^(-2i / rotary_dim). With `rotary_adjacent_pairs` coordinates 2i and 2i+1 turn together (GPT-J),
     else i and i + rotary_dim / 2 (NeoX, Llama).
@@ -21,9 +21,9 @@ def rotary_table(config: TransformerConfig) -> tuple[Float[Tensor, "n_ctx r"], F
     frequency = config.rotary_base ** (-torch.arange(half, dtype=torch.float64) / half)
     if config.rotary_scaling is not None:
         frequency = stretched(frequency, config.rotary_scaling)
-    angle = torch.arange(config.n_ctx, dtype=torch.float64)[:, None] * frequency
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * frequency
     angle = angle.repeat_interleave(2, dim=1) if config.rotary_adjacent_pairs else torch.cat([angle, angle], dim=1)
-    return angle.cos().float(), angle.sin().float()
+    return angle.cos(), angle.sin()
 
 
 def stretched(frequency: Float[Tensor, " half"], scaling: RotaryScaling) -> Float[Tensor, " half"]:

@@ -68,10 +68,7 @@ class Transformer:
         self._kv_heads = config.n_kv_heads or config.n_heads
         self._scale = 1 / (config.attn_scale or math.sqrt(config.d_head))
         self._activation = ACTIVATIONS[config.act_fn] if config.d_mlp else F.relu
-        self._rotary: tuple[Tensor, Tensor] | None = None
-        if config.positions == "rotary":
-            cos, sin = rotary_table(config)
-            self._rotary = cos.to(self.device, dtype)[:, None], sin.to(self.device, dtype)[:, None]
+        self._rotary = self._rotary_table(min(config.n_ctx, 256)) if config.positions == "rotary" else None
 
     # -- the protocol: evaluated without gradients ------------------------------------------------------------------
 
@@ -212,6 +209,8 @@ class Transformer:
             kv = F.linear(normed, block.w_qkv[cut:], b_kv).view(rows, length, -1, c.d_head)
             k, v = torch.split(kv, self._kv_heads, dim=2)
         if self._rotary is not None:
+            if length > len(self._rotary[0]):
+                self._rotary = self._rotary_table(min(c.n_ctx, 2 * length))
             cos, sin = self._rotary
             pairs = c.rotary_adjacent_pairs
             q = rotate(q, cos[:length], sin[:length], pairs) if at is None else rotate(q, cos[at], sin[at], pairs)
@@ -262,6 +261,11 @@ class Transformer:
     def _merge_heads(self, layer: int, z: Float[Tensor, "rows pos head d_head"]) -> Float[Tensor, "rows pos d_model"]:
         block = self.weights.blocks[layer]
         return F.linear(z.flatten(2), block.w_o, block.b_o)
+
+    def _rotary_table(self, length: int) -> tuple[Float[Tensor, "pos 1 r"], Float[Tensor, "pos 1 r"]]:
+        """Of that many positions only: a context of 128,000 tokens is rarely filled."""
+        cos, sin = rotary_table(self.config, length)
+        return cos.to(self.device, self.dtype)[:, None], sin.to(self.device, self.dtype)[:, None]
 
     def _visible(self, length: int, at: Int[Tensor, "rows k"] | None) -> Bool[Tensor, "rows_or_1 1 query key"]:
         """Which keys a query may see: its own position and what is before it."""
