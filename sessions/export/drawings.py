@@ -14,6 +14,7 @@ from sessions.render.numbers import number
 LARGEST_GRAPH = 400  # edges; a drawing with more cannot be read, and the strongest are drawn
 _SWEEPS = 6  # barycentre sweeps; the order seldom changes after four
 _BOX, _GAP, _LAYER = 24.0, 22.0, 78.0
+_MARGIN = 90.0  # for the bows of long edges
 
 
 def drawing(artifact: Graph) -> str:
@@ -29,7 +30,7 @@ def _layered(artifact: Graph) -> str:
     rows = ordered(nodes, edges)
     widths = {node.id: 22 + 6.5 * max(len(node.label), len(_score(node))) for node in nodes}
     totals = [sum(widths[n.id] + _GAP for n in row) for row in rows]
-    page = max([*totals, 120.0]) + 20
+    page = max([*totals, 120.0]) + 2 * _MARGIN
     at: dict[str, tuple[float, float]] = {}
     for level, (row, total) in enumerate(zip(rows, totals)):
         x = (page - total) / 2 + _GAP / 2
@@ -38,7 +39,7 @@ def _layered(artifact: Graph) -> str:
             x += widths[node.id] + _GAP
     names = {node.id: node.label for node in nodes}
     largest = max((abs(e.weight) for e in edges if math.isfinite(e.weight)), default=0.0)
-    parts = [_curve(edge, at, names, largest, artifact.weight_name) for edge in reversed(edges)]
+    parts = [_curve(edge, at, names, largest, page / 2, artifact.weight_name) for edge in reversed(edges)]
     for node in nodes:
         x, y = at[node.id]
         hover = svg.title(
@@ -46,7 +47,16 @@ def _layered(artifact: Graph) -> str:
         )
         box = {"x": x - widths[node.id] / 2, "y": y - _BOX / 2, "width": widths[node.id], "height": _BOX + 8}
         parts.append(svg.element("rect", hover, **box, rx=5.0, fill="#ffffff", stroke="#333333"))
-        parts.append(svg.text(x, y + 2, node.label, text_anchor="middle", font_weight="bold", pointer_events="none"))
+        parts.append(
+            svg.text(
+                x,
+                y + (2 if node.score is not None else 8),
+                node.label,
+                text_anchor="middle",
+                font_weight="bold",
+                pointer_events="none",
+            )
+        )
         parts.append(svg.text(x, y + 15, _score(node), text_anchor="middle", fill="#555555", pointer_events="none"))
     words = [
         f"{len(nodes):,} of {len(artifact.nodes):,} nodes kept",
@@ -88,18 +98,26 @@ def _score(node: Node) -> str:
 
 
 def _curve(
-    edge: Edge, at: dict[str, tuple[float, float]], names: dict[str, str], largest: float, weight_name: str
+    edge: Edge,
+    at: dict[str, tuple[float, float]],
+    names: dict[str, str],
+    largest: float,
+    centre: float,
+    weight_name: str,
 ) -> str:
     (x0, y0), (x1, y1) = at[edge.source], at[edge.target]
     y0, y1 = y0 + _BOX / 2 + 8, y1 - _BOX / 2
     middle = (y0 + y1) / 2
+    # An edge that skips layers straight down would run behind the boxes between.
+    bow = min(0.4 * (y1 - y0), _MARGIN) if y1 - y0 > _LAYER and abs(x1 - x0) < _LAYER else 0.0
+    bow = bow if (x0 + x1) / 2 >= centre else -bow
     width = 0.8 + 5 * abs(edge.weight) / largest if largest and math.isfinite(edge.weight) else 0.8
     label = f" {edge.label}" if edge.label else ""
     hover = f"{names[edge.source]} → {names[edge.target]}{label}: {number(edge.weight, 6)} {weight_name}".rstrip()
     return svg.element(
         "path",
         svg.title(hover),
-        d=f"M{x0:.5g} {y0:.5g}C{x0:.5g} {middle:.5g} {x1:.5g} {middle:.5g} {x1:.5g} {y1:.5g}",
+        d=f"M{x0:.5g} {y0:.5g}C{x0 + bow:.5g} {middle:.5g} {x1 + bow:.5g} {middle:.5g} {x1:.5g} {y1:.5g}",
         fill="none",
         stroke=NEGATIVE if edge.weight < 0 else POSITIVE,
         stroke_width=width,
@@ -124,7 +142,7 @@ def _automaton(artifact: Graph) -> str:
     for edge in artifact.edges:
         if edge.source in at and edge.target in at:
             grouped[edge.source, edge.target].append(edge.label)
-    parts = [_ARROWHEAD]
+    parts: list[str] = []
     for (source, target), labels in grouped.items():
         words = ", ".join(label for label in labels if label)
         draw = _loop if source == target else _arrow
@@ -151,10 +169,6 @@ def _automaton(artifact: Graph) -> str:
     return f'<figure>{picture}</figure><p class="legend">{words}</p>'
 
 
-_ARROWHEAD = (
-    '<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
-    '<path d="M0 0L10 5L0 10z" fill="#555555"/></marker></defs>'
-)
 _LINE = {"fill": "none", "stroke": "#555555", "marker_end": "url(#arrow)"}
 
 

@@ -16,7 +16,7 @@ from sessions.export.account import Account, ArtifactAccount, StepAccount, endin
 from sessions.export.drawings import drawing
 from sessions.export.heatmaps import heatmap
 from sessions.export.plots import curves, scatter
-from sessions.export.svg import printed, safe
+from sessions.export.svg import DEFINITIONS, printed, safe
 from sessions.render.artifact import card_rows, fact
 from sessions.render.graphs import transitions
 from sessions.render.layout import Style
@@ -41,13 +41,6 @@ figure { margin: .5rem 1rem .5rem 0; overflow-x: auto; } figcaption { font-size:
 .text { border-left: 4px solid #dddddd; padding: .1rem .9rem; } nav ol { padding-left: 1.4rem; }
 """
 
-HATCHING = (
-    '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
-    '<pattern id="unknown" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<rect width="6" height="6" fill="#f0f0f0"/><path d="M0 0V6" stroke="#bbbbbb" stroke-width="2"/></pattern>'
-    "</defs></svg>"
-)
-
 
 def html(whole: Account) -> str:
     """The whole investigation as one page, with a list of its steps in front."""
@@ -66,7 +59,7 @@ def html(whole: Account) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{safe(whole.name)}</title><style>{_STYLE}{_code_style()}</style></head>\n"
-        f"<body>{HATCHING}\n" + "\n".join(part for part in parts if part) + "\n</body></html>\n"
+        f"<body>{DEFINITIONS}\n" + "\n".join(part for part in parts if part) + "\n</body></html>\n"
     )
 
 

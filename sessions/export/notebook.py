@@ -11,6 +11,7 @@ from sessions.artifacts import Graph, Matrix, Points, Series
 from sessions.export import html as page
 from sessions.export.account import StepAccount, account, ending, moment, overview, particulars
 from sessions.export.markdown import code, plain, quoted
+from sessions.export.svg import DEFINITIONS
 from sessions.investigation import Investigation
 from sessions.recipes import RecipeStep, parse_reference, planned
 from sessions.render import render
@@ -113,7 +114,7 @@ def _outputs(entry: StepAccount) -> list[dict[str, Any]]:
         text = render(left.artifact)
         outputs.append({"output_type": "stream", "name": "stdout", "text": text + "\n"})
         if isinstance(left.artifact, Matrix | Series | Points | Graph):
-            drawn = page.HATCHING + page.contents(left.artifact)
+            drawn = DEFINITIONS + page.contents(left.artifact)
             data = {"text/html": drawn, "text/plain": left.artifact.title}
             outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
     return outputs

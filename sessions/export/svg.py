@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
+# Once in every page: the hatching of what was not computed, and the head of an automaton's arrows.
+DEFINITIONS = (
+    '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
+    '<pattern id="unknown" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="6" height="6" fill="#f0f0f0"/><path d="M0 0V6" stroke="#bbbbbb" stroke-width="2"/></pattern>'
+    '<marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0 0L10 5L0 10z" fill="#555555"/></marker></defs></svg>'
+)
+
 
 def element(name: str, content: str = "", **attributes: str | float | None) -> str:
     """`<name ...>content</name>`. `content` is markup; attributes are escaped; `_` in a name stands for `-`."""

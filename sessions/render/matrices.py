@@ -95,7 +95,7 @@ def _numbers(plane: Array, rows: Axis, across: Axis, marks: set[tuple[int, int]]
     lines = [left(corner, side) + "".join(" " + right(head, width) for head in heads)]
     for i, name in enumerate(names):
         row = texts[i * plane.shape[1] : (i + 1) * plane.shape[1]]
-        lines.append(left(name, side) + "".join(" " + right(text, width) for text in row))
+        lines.append((left(name, side) + "".join(" " + right(text, width) for text in row)).rstrip())
     return lines
 
 

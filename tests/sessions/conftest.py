@@ -87,6 +87,7 @@ class MemoryInvestigation:
                 operation=operation,
                 version=1,
                 parameters=values,
+                given=tuple(values),
                 seed=seed,
                 key=f"key{number}" if key is None else key,
                 status=status,
