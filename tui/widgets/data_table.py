@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from sessions.artifacts import Column, Table
@@ -16,12 +14,7 @@ from tui.widgets.table_rows import Row, TableRows
 
 
 class RowTable(LineWidget):
-    """Draws rows under a header. `s` sorts by the next column, `S` turns the order round, `enter` chooses a row."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort_next", "Sort by column", show=False, id="table.sort"),
-        Binding("S", "sort_reverse", "Reverse", show=False, id="table.reverse"),
-    ]
+    """Draws rows under a header, with a cursor on one of them."""
 
     class Highlighted(Message):
         """The cursor stands on another row; `row` is its index among the rows given to `show`."""

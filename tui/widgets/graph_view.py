@@ -1,10 +1,7 @@
-"""A graph on the screen: a circuit in layers, or an automaton, walked with plain keys."""
+"""A graph on the screen: a circuit in layers, or an automaton."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from sessions.artifacts import Graph
@@ -14,22 +11,7 @@ from tui.widgets.line_widget import LineWidget
 
 
 class GraphView(LineWidget):
-    """Draws a graph. `j k` follow the strongest edge, `h l` siblings, `+ -` the level of detail."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("plus,plus_sign", "level(1)", "More detail", show=False, id="graph.more"),
-        Binding("minus,hyphen", "level(-1)", "Less detail", show=False, id="graph.less"),
-        Binding("full_stop", "threshold(1)", "Fewer edges", show=False, id="graph.fewer"),
-        Binding("comma", "threshold(-1)", "More edges", show=False, id="graph.edges"),
-        Binding("o", "focus_cone", "Only ancestors and descendants", show=False, id="graph.focus"),
-        Binding("M", "matrix", "Matrix view", show=False, id="graph.matrix"),
-        Binding("A", "everything", "Show parts outside the circuit", show=False, id="graph.everything"),
-        Binding("0", "fit", "Centre the selected node", show=False, id="graph.fit"),
-        Binding("H", "pan(-8, 0)", "Pan left", show=False, id="graph.pan_left"),
-        Binding("L", "pan(8, 0)", "Pan right", show=False, id="graph.pan_right"),
-        Binding("K", "pan(0, -4)", "Pan up", show=False, id="graph.pan_up"),
-        Binding("J", "pan(0, 4)", "Pan down", show=False, id="graph.pan_down"),
-    ]
+    """Draws a graph. Up and down follow the strongest edge, left and right go to siblings."""
 
     class NodeMoved(Message):
         """Another node is selected."""

@@ -1,4 +1,7 @@
-"""The base of every drawing: a focusable widget that paints its own lines and is moved over with plain keys."""
+"""The base of every drawing: a focusable widget that paints its own lines.
+
+It binds no keys: the app's table of actions does, and calls `moved`, `action_choose` and the other actions from there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Any, ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -18,20 +20,6 @@ from tui.widgets import partial_paint
 from tui.widgets.inks import Inks, Piece, merged
 
 partial_paint.install()
-
-MOVEMENT: list[BindingType] = [
-    Binding("up,k", "move('up')", "Up", show=False, id="move.up"),
-    Binding("down,j", "move('down')", "Down", show=False, id="move.down"),
-    Binding("left,h", "move('left')", "Left", show=False, id="move.left"),
-    Binding("right,l", "move('right')", "Right", show=False, id="move.right"),
-    Binding("g,home", "move('first')", "First", show=False, id="move.first"),
-    Binding("G,end", "move('last')", "Last", show=False, id="move.last"),
-    Binding("ctrl+d", "move('half_down')", "Half page down", show=False, id="move.half_down"),
-    Binding("ctrl+u", "move('half_up')", "Half page up", show=False, id="move.half_up"),
-    Binding("pagedown", "move('page_down')", "Page down", show=False, id="move.page_down"),
-    Binding("pageup", "move('page_up')", "Page up", show=False, id="move.page_up"),
-    Binding("enter", "choose", "Open", show=False, id="move.choose"),
-]
 
 
 class LineWidget(Widget, can_focus=True):
@@ -44,7 +32,6 @@ class LineWidget(Widget, can_focus=True):
     LineWidget > .line--accent { color: $accent; text-style: bold reverse; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"line--dim", "line--title", "line--accent"}
-    BINDINGS: ClassVar[list[BindingType]] = MOVEMENT
     _inks: tuple[tuple[str, Depth], Inks] | None = None
 
     def inks(self) -> Inks:

@@ -1,4 +1,4 @@
-"""Curves over one axis, in braille dots, with round numbers on the axes and a cursor that reads all curves."""
+"""Curves over one axis, in braille dots, with round numbers on the axes and a reading line for all of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from rich.style import Style
 from textual.message import Message
 
 from sessions.artifacts import Series
+from tui.widgets.heatmap_layout import Floats
 from tui.widgets.inks import Inks, Piece, clipped, style_of
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.plot_frame import DotCanvas, nice_ticks, tick_text
@@ -18,7 +19,7 @@ _LIGHT_CURVES = ((0, 90, 160), (150, 80, 0), (0, 100, 75), (110, 95, 0), (170, 6
 
 
 class SeriesPicture:
-    """The curves' picture for a given size. Colours follow Okabe and Ito; a letter at its right end names each curve."""
+    """The curves' picture for a given size. Colours follow Okabe and Ito; a letter at its end names each curve."""
 
     def __init__(self) -> None:
         self.series = Series(title="", x=np.zeros(0), x_name="x", curves=())
@@ -69,9 +70,8 @@ class SeriesPicture:
         return round(across * (canvas.fine[0] - 1)), round((1 - up) * (canvas.fine[1] - 1))
 
     def _draw(
-        self, canvas: DotCanvas, x: np.ndarray[tuple[int], np.dtype[np.float64]], y: np.ndarray[tuple[int], np.dtype[np.float64]],
-        number: int, sparse: bool = False,
-    ) -> tuple[int, int] | None:  # fmt: skip
+        self, canvas: DotCanvas, x: Floats, y: Floats, number: int, sparse: bool = False
+    ) -> tuple[int, int] | None:
         before: tuple[int, int] | None = None
         last: tuple[int, int] | None = None
         for i, (one, other) in enumerate(zip(x.tolist(), y.tolist(), strict=False)):

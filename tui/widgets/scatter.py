@@ -38,7 +38,7 @@ class PointsPicture:
         xy = np.asarray(self.points.xy, dtype=np.float64)
         if xy.size == 0 or width < 16 or height < 6:
             return
-        self.axes = tuple(min(a, xy.shape[1] - 1) for a in self.axes)  # type: ignore[assignment]
+        self.axes = tuple(min(a, xy.shape[1] - 1) for a in self.axes)
         x, y = xy[:, self.axes[0]], xy[:, self.axes[1]]
         known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         if known.size == 0:
