@@ -1,1 +1,1 @@
-"""The screen: the Textual app, its views, screens and widgets. It talks to the engine by protocol alone, never torch."""
+"""The screen: Textual app, views, screens, widgets. It talks to the engine by protocol alone, never torch."""

@@ -6,8 +6,9 @@ What the views, screens and lines do is in their own modules; what an action doe
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -45,10 +46,10 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     TITLE = "iwb"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"), (80, "-normal"), (120, "-wide"), (180, "-huge"),
     ]  # fmt: skip
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-flat"), (24, "-low"), (36, "-tall"), (50, "-towering"),
     ]  # fmt: skip
 
@@ -133,7 +134,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         self.set_interval(REPLAY_TICK_S, self._tick)
 
     async def _begin(self) -> None:
-        self.run_worker(self._start_engine(), group="engine")
+        self.behind(self._start_engine, group="engine")
         try:
             await self.investigation.read()
         except IwbError as error:
@@ -254,15 +255,15 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
             except IwbError as error:
                 self.investigation.store.note_log(str(error), "warning")
 
-        self.run_worker(save(), group="remember")
+        self.behind(save, group="remember")
 
     def _want_chosen(self) -> None:
         """Have the chosen model's card and prompts in memory: status line and shapes come from them."""
         now = self.investigation.selection.now
         for artifact in (now.model, now.prompts):
-            if artifact is not None and self.investigation.store.stored(artifact) is not None:
-                if self.investigation.store.loaded(artifact) is None:
-                    self.run_worker(self._fetch_chosen(artifact), group="chosen")
+            store = self.investigation.store
+            if artifact is not None and store.stored(artifact) is not None and store.loaded(artifact) is None:
+                self.behind(partial(self._fetch_chosen, artifact), group="chosen")
 
     async def _fetch_chosen(self, artifact: int) -> None:
         try:
@@ -357,3 +358,10 @@ def prepare_environment() -> None:
     """Before the app is made: an empty NO_COLOR means nothing by its convention, but Textual would heed it."""
     if os.environ.get("NO_COLOR") == "":
         del os.environ["NO_COLOR"]
+
+
+def run_app(path: Path) -> int:
+    """Open the workbench on a session file, and come back when the person leaves. The exit status."""
+    app = IwbApp(path)
+    app.run(mouse=not os.environ.get("IWB_NO_MOUSE"))
+    return app.return_code or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,6 +72,10 @@ class Doings(App[None], inherit_bindings=False):
         async def show_view(self, view_id: str) -> None: ...
         async def do(self, action: Action) -> None: ...
         async def _start_engine(self) -> None: ...
+
+    def behind(self, doing: Callable[[], Coroutine[Any, Any, None]], *, group: str, exclusive: bool = False) -> None:
+        """Do something beside the painting. `exclusive`: what is still under way in the group is dropped."""
+        self.run_worker(doing, group=group, exclusive=exclusive)  # type: ignore[arg-type]  # Coroutine[Any, Any, None]
 
     # ---- moving and focus
 
@@ -208,7 +213,7 @@ class Doings(App[None], inherit_bindings=False):
             if accepted.cached:
                 self.say(f"step {accepted.step} has done exactly this before: shown from the file")
 
-        self.run_worker(run(), group="start")
+        self.behind(run, group="start")
 
     def check_size(self, too_small: bool) -> None:
         """Put the notice over everything on a terminal that is too small, and take it away again."""
@@ -269,7 +274,7 @@ class Doings(App[None], inherit_bindings=False):
             await self.investigation.cancel(front.id)
 
     async def restart_engine(self) -> None:
-        self.run_worker(self._start_engine(), group="engine", exclusive=True)
+        self.behind(self._start_engine, group="engine", exclusive=True)
 
     async def stop_engine(self) -> None:
         await self.investigation.engine.shutdown()

@@ -1,4 +1,4 @@
-"""What an operation's form holds, as plain Python: a field's choices and start value, checking, and reading the person's text.
+"""An operation's form as plain Python: each field's choices and start value, and reading what the person wrote.
 
 The engine checks again; checking here lets a mistake be shown at its field before anything is sent.
 """

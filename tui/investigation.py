@@ -25,7 +25,7 @@ class Investigation:
 
     def __init__(self, path: Path, *, connect: Connect = connect_engine, reader: Reader | None = None) -> None:
         self.path = path
-        self.store = Store()
+        self.store: Store = Store()
         self.selection = SelectionTrail()
         self.view_state: dict[str, Any] = {}
         self.client: Client | None = None
@@ -62,7 +62,7 @@ class Investigation:
 
     def follow_newest(self) -> None:
         """Choose the newest model and prompts where none (or one that is gone) is chosen."""
-        chosen: dict[str, int] = {}
+        chosen: dict[str, Any] = {}
         for kind, now in (("model", self.selection.now.model), ("prompts", self.selection.now.prompts)):
             newest = self.store.newest(kind)
             if self.store.stored(now) is None and newest is not None:
@@ -108,7 +108,7 @@ class Investigation:
             self.on_finished(event)
 
     def show_results(self, artifacts: tuple[Stored, ...]) -> None:
-        """Let every view that can draw one of these artifacts show it, and make a new model or prompts the chosen one."""
+        """Let every view that can draw one of these show it, and make a new model or prompts the chosen one."""
         fields: dict[str, Any] = {}
         shown = dict(self.selection.now.shown)
         for stored in artifacts:
@@ -126,7 +126,9 @@ class Investigation:
         record = self.store.step(step)
         if record is None:
             return
-        inputs = {k: v for k, v in record.inputs.items() if k in ("model", "prompts") and self.store.stored(v)}
+        inputs: dict[str, Any] = {
+            k: v for k, v in record.inputs.items() if k in ("model", "prompts") and self.store.stored(v)
+        }
         self.selection.change(step=step, **inputs)
         self.show_results(self.store.of_step(step))
 

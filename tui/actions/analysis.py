@@ -1,4 +1,4 @@
-"""What can be done in the Sweep, Attention, Circuit and Program views only: each row names a `do_...` method of the pane."""
+"""What can be done in Sweep, Attention, Circuit or Program only: each row names a `do_...` method of the pane."""
 
 from __future__ import annotations
 

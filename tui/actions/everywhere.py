@@ -24,9 +24,13 @@ def _switch(view: View) -> Action:
 
 def _move(way: str, title: str, keys: str) -> Action:
     return Action(
-        id=f"move.{way}", title=title, help=f"{title} in whatever has the focus.", scope="moving", keys=tuple(keys.split()),
+        id=f"move.{way}",
+        title=title,
+        help=f"{title} in whatever has the focus.",
+        scope="moving",
+        keys=tuple(keys.split()),
         handler=lambda app: app.move(way),
-    )  # fmt: skip
+    )
 
 
 def _table(id: str, title: str, help: str, key: str, method: str) -> Action:
@@ -34,17 +38,22 @@ def _table(id: str, title: str, help: str, key: str, method: str) -> Action:
         return None if hasattr(app.target, method) else "the focus is not on a table"
 
     return Action(
-        id=id, title=title, help=help, scope="moving", keys=(key,), handler=lambda app: getattr(app.target, method)(),
+        id=id,
+        title=title,
+        help=help,
+        scope="moving",
+        keys=(key,),
+        handler=lambda app: getattr(app.target, method)(),
         enabled=enabled,
-    )  # fmt: skip
+    )
 
 
 def _app(method: str) -> Handler:
-    return lambda app: getattr(app, method)()  # type: ignore[no-any-return]
+    return lambda app: getattr(app, method)()
 
 
 def _when(method: str) -> Enabled:
-    return lambda app: getattr(app, method)()  # type: ignore[no-any-return]
+    return lambda app: getattr(app, method)()
 
 
 def _can_cancel(app: IwbApp) -> str | None:
@@ -59,6 +68,11 @@ def _can_go_back(app: IwbApp) -> str | None:
 
 def _can_ask_engine(app: IwbApp) -> str | None:
     return None if app.investigation.client is not None else "the engine is not there yet"
+
+
+def _run_view(app: IwbApp) -> None:
+    if app.pane is not None:
+        app.pane.do_run()
 
 
 def _can_run(app: IwbApp) -> str | None:
@@ -91,125 +105,272 @@ MOVING: tuple[Action, ...] = (
 EVERYWHERE: tuple[Action, ...] = (
     *(_switch(view) for view in VIEWS),
     Action(
-        id="app.palette", title="Command palette", scope="everywhere", keys=(":", "ctrl+p"), handler=_app("open_palette"), hint=90,
+        id="app.palette",
+        title="Command palette",
+        scope="everywhere",
+        keys=(":", "ctrl+p"),
+        handler=_app("open_palette"),
+        hint=90,
         help="Find any action or operation by a few letters, or type a whole command line.",
     ),
     Action(
-        id="app.help", title="Help", scope="everywhere", keys=("?", "f1"), handler=_app("open_help"), hint=91,
+        id="app.help",
+        title="Help",
+        scope="everywhere",
+        keys=("?", "f1"),
+        handler=_app("open_help"),
+        hint=91,
         help="What this view is for and every key that works in it; / searches, enter runs.",
     ),
     Action(
-        id="view.run", title="Run…", scope="everywhere", keys=("r",), handler=lambda app: app.pane and app.pane.do_run(),
-        enabled=_can_run, hint=10,
+        id="view.run",
+        title="Run…",
+        scope="everywhere",
+        keys=("r",),
+        handler=_run_view,
+        enabled=_can_run,
+        hint=10,
         help="Open the form of this view's operation, filled with what is selected.",
     ),
     Action(
-        id="job.cancel", title="Stop the running step", scope="everywhere", keys=("x", "ctrl+c"), handler=_app("cancel_front"),
-        enabled=_can_cancel, hint=5,
+        id="job.cancel",
+        title="Stop the running step",
+        scope="everywhere",
+        keys=("x", "ctrl+c"),
+        handler=_app("cancel_front"),
+        enabled=_can_cancel,
+        hint=5,
         help="Ask the running step to stop after its batch; what it finished is kept and can be resumed.",
     ),
     Action(
-        id="app.jobs", title="Jobs", scope="everywhere", keys=("J",), handler=_app("open_jobs"),
+        id="app.jobs",
+        title="Jobs",
+        scope="everywhere",
+        keys=("J",),
+        handler=_app("open_jobs"),
         help="Running, queued and interrupted steps with their progress; stop or resume them.",
     ),
     Action(
-        id="app.log", title="Log", scope="everywhere", keys=("D",), handler=_app("open_log"),
+        id="app.log",
+        title="Log",
+        scope="everywhere",
+        keys=("D",),
+        handler=_app("open_log"),
         help="Everything the engine said, and every message that was shown.",
     ),
     Action(
-        id="focus.next", title="Next pane", scope="everywhere", keys=("tab",), handler=_app("focus_next_pane"),
+        id="focus.next",
+        title="Next pane",
+        scope="everywhere",
+        keys=("tab",),
+        handler=_app("focus_next_pane"),
         help="Move the focus to the next pane, in reading order.",
     ),
     Action(
-        id="focus.previous", title="Previous pane", scope="everywhere", keys=("shift+tab",), handler=_app("focus_previous_pane"),
+        id="focus.previous",
+        title="Previous pane",
+        scope="everywhere",
+        keys=("shift+tab",),
+        handler=_app("focus_previous_pane"),
         help="Move the focus to the previous pane.",
     ),
     Action(
-        id="focus.jump", title="Jump to a pane", scope="everywhere", keys=("f",), handler=_app("open_jump"),
+        id="focus.jump",
+        title="Jump to a pane",
+        scope="everywhere",
+        keys=("f",),
+        handler=_app("open_jump"),
         help="Put a letter on everything that can have the focus; type one to go there.",
     ),
     Action(
-        id="select.back", title="Back along the selection", scope="everywhere", keys=("backspace",), handler=_app("go_back"),
+        id="select.back",
+        title="Back along the selection",
+        scope="everywhere",
+        keys=("backspace",),
+        handler=_app("go_back"),
         enabled=_can_go_back,
         help="Return to what was selected before, in every view.",
     ),
-    on_pane("select.coarse_back", "Layer before", "One layer (or section) back, in every view.", "[", verb="coarse", arg=-1, scope="everywhere"),
-    on_pane("select.coarse_on", "Layer after", "One layer (or section) on, in every view.", "]", verb="coarse", arg=1, scope="everywhere"),
-    on_pane("select.fine_back", "Head before", "One head back, in every view.", "{", verb="fine", arg=-1, scope="everywhere"),
+    on_pane(
+        "select.coarse_back",
+        "Layer before",
+        "One layer (or section) back, in every view.",
+        "[",
+        verb="coarse",
+        arg=-1,
+        scope="everywhere",
+    ),
+    on_pane(
+        "select.coarse_on",
+        "Layer after",
+        "One layer (or section) on, in every view.",
+        "]",
+        verb="coarse",
+        arg=1,
+        scope="everywhere",
+    ),
+    on_pane(
+        "select.fine_back", "Head before", "One head back, in every view.", "{", verb="fine", arg=-1, scope="everywhere"
+    ),
     on_pane("select.fine_on", "Head after", "One head on, in every view.", "}", verb="fine", arg=1, scope="everywhere"),
-    on_pane("select.prompt_back", "Prompt before", "The previous prompt, in every view.", "<", verb="prompt", arg=-1, scope="everywhere"),
-    on_pane("select.prompt_on", "Prompt after", "The next prompt, in every view.", ">", verb="prompt", arg=1, scope="everywhere"),
+    on_pane(
+        "select.prompt_back",
+        "Prompt before",
+        "The previous prompt, in every view.",
+        "<",
+        verb="prompt",
+        arg=-1,
+        scope="everywhere",
+    ),
+    on_pane(
+        "select.prompt_on",
+        "Prompt after",
+        "The next prompt, in every view.",
+        ">",
+        verb="prompt",
+        arg=1,
+        scope="everywhere",
+    ),
     Action(
-        id="pane.context", title="Context pane", scope="everywhere", keys=("b",), handler=_app("toggle_context"),
+        id="pane.context",
+        title="Context pane",
+        scope="everywhere",
+        keys=("b",),
+        handler=_app("toggle_context"),
         help="Show or hide what the investigation stands on: model, prompts, results, notes.",
     ),
     Action(
-        id="pane.inspector", title="Inspector", scope="everywhere", keys=("i",), handler=_app("toggle_inspector"),
+        id="pane.inspector",
+        title="Inspector",
+        scope="everywhere",
+        keys=("i",),
+        handler=_app("toggle_inspector"),
         help="Show or hide the exact numbers of the selected thing.",
     ),
     Action(
-        id="pane.maximise", title="Maximise the view", scope="everywhere", keys=("z",), handler=_app("toggle_maximised"),
+        id="pane.maximise",
+        title="Maximise the view",
+        scope="everywhere",
+        keys=("z",),
+        handler=_app("toggle_maximised"),
         help="Give the whole screen to the view; once more or esc gives it back.",
     ),
     Action(
-        id="pane.open", title="Open", scope="everywhere", keys=("enter",), handler=_app("open_focused"),
+        id="pane.open",
+        title="Open",
+        scope="everywhere",
+        keys=("enter",),
+        handler=_app("open_focused"),
         help="Open or drill into the thing under the cursor.",
     ),
     Action(
-        id="pane.out", title="One level out", scope="everywhere", keys=("escape",), handler=_app("level_out"),
+        id="pane.out",
+        title="One level out",
+        scope="everywhere",
+        keys=("escape",),
+        handler=_app("level_out"),
         help="Leave the field, close what lies over the view, end maximising or replay: one level out.",
     ),
     Action(
-        id="find.start", title="Find", scope="everywhere", keys=("/",), handler=_app("open_find"), enabled=_when("cannot_find"),
+        id="find.start",
+        title="Find",
+        scope="everywhere",
+        keys=("/",),
+        handler=_app("open_find"),
+        enabled=_when("cannot_find"),
         help="Filter the focused table by a few letters; an empty text shows everything again.",
     ),
     Action(
-        id="copy.value", title="Copy the value", scope="everywhere", keys=("y",), handler=_app("copy_value"),
+        id="copy.value",
+        title="Copy the value",
+        scope="everywhere",
+        keys=("y",),
+        handler=_app("copy_value"),
         help="Copy what the view shows under the cursor to the clipboard, and to a file whose path is said.",
     ),
     Action(
-        id="copy.command", title="Copy the command line", scope="everywhere", keys=("Y",), handler=_app("copy_command"),
+        id="copy.command",
+        title="Copy the command line",
+        scope="everywhere",
+        keys=("Y",),
+        handler=_app("copy_command"),
         enabled=_when("no_command"),
         help="Copy the command line that makes what the view shows.",
     ),
     Action(
-        id="note.add", title="Note", scope="everywhere", keys=("m",), handler=_app("open_note"), enabled=_can_ask_engine,
+        id="note.add",
+        title="Note",
+        scope="everywhere",
+        keys=("m",),
+        handler=_app("open_note"),
+        enabled=_can_ask_engine,
         help="Write a note on the result the view shows (in History: on the chosen step).",
     ),
     Action(
-        id="replay.start", title="Replay the investigation", scope="everywhere", keys=("R",), handler=_app("start_replay"),
+        id="replay.start",
+        title="Replay the investigation",
+        scope="everywhere",
+        keys=("R",),
+        handler=_app("start_replay"),
         enabled=lambda app: None if app.investigation.store.all_steps else "there are no steps yet",
         help="Play the recorded steps at reading speed; every view shows the investigation as it was.",
     ),
     Action(
-        id="app.redraw", title="Redraw", scope="everywhere", keys=("ctrl+l",), handler=_app("redraw"),
+        id="app.redraw",
+        title="Redraw",
+        scope="everywhere",
+        keys=("ctrl+l",),
+        handler=_app("redraw"),
         help="Paint the whole screen again.",
     ),
     Action(
-        id="app.theme", title="Next theme", scope="everywhere", keys=("T",), handler=_app("next_theme"),
+        id="app.theme",
+        title="Next theme",
+        scope="everywhere",
+        keys=("T",),
+        handler=_app("next_theme"),
         help="Change the colour theme; the choice is kept in the session file.",
     ),
     Action(
-        id="engine.stop", title="Stop the engine", scope="everywhere", keys=(), handler=_app("stop_engine"), enabled=_can_ask_engine,
+        id="engine.stop",
+        title="Stop the engine",
+        scope="everywhere",
+        keys=(),
+        handler=_app("stop_engine"),
+        enabled=_can_ask_engine,
         help="End the engine's process; a running step is interrupted and can be resumed.",
     ),
     Action(
-        id="app.quit", title="Quit", scope="everywhere", keys=("q",), handler=_app("ask_to_quit"), hint=99,
+        id="app.quit",
+        title="Quit",
+        scope="everywhere",
+        keys=("q",),
+        handler=_app("ask_to_quit"),
+        hint=99,
         help="Leave; the engine goes on with a running step, and the investigation opens where it was.",
     ),
     Action(
-        id="app.leave", title="Quit at once", scope="everywhere", keys=("ctrl+q",), handler=_app("ask_to_quit"),
+        id="app.leave",
+        title="Quit at once",
+        scope="everywhere",
+        keys=("ctrl+q",),
+        handler=_app("ask_to_quit"),
         help="As q, from anywhere; asks only when a step is running.",
     ),
-)  # fmt: skip
+)
 
 LOST: tuple[Action, ...] = (
     Action(
-        id="engine.restart", title="Start the engine again", scope="lost", keys=("r",), handler=_app("restart_engine"), hint=1,
+        id="engine.restart",
+        title="Start the engine again",
+        scope="lost",
+        keys=("r",),
+        handler=_app("restart_engine"),
+        hint=1,
         enabled=lambda app: None if app.investigation.store.engine.state == "lost" else "the engine is there",
         help="Start a new engine; models are loaded again when they are needed, interrupted steps can be resumed.",
     ),
-)  # fmt: skip
+)
 
 
 def _replaying(app: IwbApp) -> str | None:
@@ -222,9 +383,15 @@ def _replay(id: str, title: str, help: str, keys: str, method: str, hint: int) -
             getattr(app.replay, method)()
 
     return Action(
-        id=f"replay.{id}", title=title, help=help, scope="replay", keys=tuple(keys.split()), handler=handler,
-        enabled=_replaying, hint=hint,
-    )  # fmt: skip
+        id=f"replay.{id}",
+        title=title,
+        help=help,
+        scope="replay",
+        keys=tuple(keys.split()),
+        handler=handler,
+        enabled=_replaying,
+        hint=hint,
+    )
 
 
 REPLAY: tuple[Action, ...] = (

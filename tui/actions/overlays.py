@@ -5,7 +5,9 @@ from __future__ import annotations
 from tui.actions.action import Action, on_overlay
 
 OVERLAYS: tuple[Action, ...] = (
-    on_overlay("overlay.close", "Close", "Close this and go back; a field is left first.", "escape q", verb="close", hint=99),
+    on_overlay(
+        "overlay.close", "Close", "Close this and go back; a field is left first.", "escape q", verb="close", hint=99
+    ),
     on_overlay("form.run", "Run", "Start the operation with these values.", "ctrl+j f10", verb="run", hint=1),
     on_overlay("form.next", "Next field", "Go to the next field.", "tab down", verb="next", hint=2),
     on_overlay("form.previous", "Field before", "Go to the field before.", "shift+tab up", verb="previous"),
@@ -24,4 +26,4 @@ OVERLAYS: tuple[Action, ...] = (
     on_overlay("find.keep", "Keep", "Keep the filter and go back to the table.", "enter", verb="keep", hint=1),
     on_overlay("message.copy", "Copy", "Copy the whole text.", "y", verb="copy", hint=1),
     on_overlay("size.quit", "Quit", "Leave; the engine goes on with a running step.", "q ctrl+q", verb="quit"),
-)  # fmt: skip
+)

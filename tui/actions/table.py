@@ -9,10 +9,19 @@ from tui.actions.overlays import OVERLAYS
 from tui.actions.views import DATA, HISTORY, MODEL
 
 ACTIONS: tuple[Action, ...] = (
-    *EVERYWHERE, *MOVING, *LOST, *REPLAY,
-    *MODEL, *DATA, *SWEEP, *ATTENTION, *CIRCUIT, *PROGRAM, *HISTORY,
+    *EVERYWHERE,
+    *MOVING,
+    *LOST,
+    *REPLAY,
+    *MODEL,
+    *DATA,
+    *SWEEP,
+    *ATTENTION,
+    *CIRCUIT,
+    *PROGRAM,
+    *HISTORY,
     *OVERLAYS,
-)  # fmt: skip
+)
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 
@@ -22,8 +31,8 @@ def keys_as_markdown() -> str:
     lines = [
         "# Keys",
         "",
-        "Made from the table of actions in `tui/actions/`. Every action is in the palette (`:`) too. Change or remove keys in",
-        "`config.toml` in iwb's configuration folder (`iwb doctor` prints its path): section `[keys]`, the id on the left.",
+        "Made from the table of actions in `tui/actions/`. Every action is in the palette (`:`) too. Change or remove",
+        "keys in `config.toml` in iwb's configuration folder: section `[keys]`, the action's id on the left.",
         "",
         "```toml",
         "[keys]",

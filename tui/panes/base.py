@@ -15,6 +15,7 @@ A view subclasses `Pane` and says what it draws:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from textual.app import ComposeResult
@@ -45,7 +46,7 @@ class Empty(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """The artifact a pane draws and where it comes from. `stored` is None while it is a running step's partial result."""
+    """The artifact a pane draws and where it is from. `stored` is None for a running step's partial result."""
 
     artifact: AnyArtifact
     stored: Stored | None
@@ -150,7 +151,7 @@ class Pane(Vertical):
     # ---- what a view has at hand
 
     @property
-    def app(self) -> IwbApp:
+    def app(self) -> IwbApp:  # type: ignore[override]  # every view lives in this app
         return cast("IwbApp", super().app)
 
     @property
@@ -223,7 +224,7 @@ class Pane(Vertical):
             step = self.store.step(chosen.step)
             self._show(Shown(payload, chosen, step, None, self.staleness(step)))
         else:
-            self.run_worker(self._fetch(chosen.id), group="fetch", exclusive=True)
+            self.app.behind(partial(self._fetch, chosen.id), group=f"fetch.{self.VIEW}", exclusive=True)
 
     async def _fetch(self, artifact: int) -> None:
         try:

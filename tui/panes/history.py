@@ -152,9 +152,9 @@ class HistoryPane(Pane):
         lines += ["", *(f"{name} from @{artifact}" for name, artifact in step.inputs.items())] if step.inputs else []
         of = step.environment
         facts = [of.iwb and f"iwb {of.iwb}", of.python and f"python {of.python}", of.torch and f"torch {of.torch}"]
-        facts += [of.platform, f"{of.device} {of.dtype}".strip(), of.threads and f"{of.threads} threads"]
-        facts += [of.peak_memory_bytes and f"peak {memory(of.peak_memory_bytes)}"]
-        return "\n".join([*lines, "", *(str(fact) for fact in facts if fact)])
+        facts += [of.platform, f"{of.device} {of.dtype}".strip(), f"{of.threads} threads" if of.threads else ""]
+        facts += [f"peak {memory(of.peak_memory_bytes)}" if of.peak_memory_bytes else ""]
+        return "\n".join([*lines, "", *(fact for fact in facts if fact)])
 
     def copy_text(self) -> str:
         return f"iwb run {self.investigation.path.name} {self.step.command}" if self.step else ""

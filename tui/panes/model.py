@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -73,7 +74,7 @@ class ModelPane(Pane):
         chosen = self.store.stored(self.selection.now.model)
         payload = self.store.loaded(chosen.id) if chosen is not None else None
         if chosen is not None and payload is None:
-            self.run_worker(self._fetch(chosen.id), group="fetch", exclusive=True)
+            self.app.behind(partial(self._fetch, chosen.id), group="fetch.model", exclusive=True)
             return
         step = self.store.step(chosen.step) if chosen is not None else None
         self.shown = Shown(payload, chosen, step) if payload is not None else None

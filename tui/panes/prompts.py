@@ -176,7 +176,7 @@ def _cells(row: PromptRow, columns: list[str]) -> tuple[str, ...]:
 
 
 def token_lines(row: PromptRow, prompts: Prompts, width: int) -> Content:
-    """The row's tokens, clean over corrupt in one column per position, named positions above, differences marked `≠`."""
+    """The row's tokens, clean over corrupt, a column per position; names of positions above, differences `≠` below."""
     clean = row.clean_tokens or tuple(row.clean.split(" "))
     corrupt = row.corrupt_tokens or (tuple(row.corrupt.split(" ")) if row.corrupt else ())
     names = {at: name for name, at in row.positions.items()} if row.clean_tokens else {}

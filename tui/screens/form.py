@@ -1,4 +1,4 @@
-"""The form of an operation, made from its fields: type, default, bounds, choices, help; mistakes are shown at the field."""
+"""The form of an operation, made from its fields; mistakes are shown at the field."""
 
 from __future__ import annotations
 

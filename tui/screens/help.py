@@ -1,4 +1,4 @@
-"""Help, made from the table of actions: what the view is for, every key that works there, searchable, and enter runs it."""
+"""Help, made from the table of actions: what the view is for and every key; searchable, and enter runs an entry."""
 
 from __future__ import annotations
 

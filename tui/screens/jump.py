@@ -18,7 +18,10 @@ class JumpScreen(ModalScreen[None], inherit_bindings=False):
     SCOPE: ClassVar[Scope] = "jump"
     DEFAULT_CSS = """
     JumpScreen { background: transparent; layers: labels; }
-    JumpScreen > Static { layer: labels; position: absolute; width: 3; height: 1; background: $accent; color: $text; text-style: bold; }
+    JumpScreen > Static {
+        layer: labels; position: absolute; width: 3; height: 1;
+        background: $accent; color: $text; text-style: bold;
+    }
     """
 
     def __init__(self, widgets: list[Widget]) -> None:
