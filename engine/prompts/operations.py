@@ -96,7 +96,7 @@ def make(params: Make, ctx: Context) -> Sequence[AnyArtifact]:
         title=f"{params.task}, {params.n:,} prompts",
         task=params.task,
         rows=tuple(rows),
-        facts={"task": params.task, "n": params.n, "corrupt": params.corrupt, "seed": ctx.seed},
+        facts={"seed": ctx.seed} | {name: value for name, value in msgspec.structs.asdict(params).items() if value},
     )
     return [_summarised(_seen(prompts, model))]
 
@@ -162,7 +162,7 @@ def _summarised(prompts: Prompts) -> Prompts:
     if problems := sum(bool(row.problem) for row in prompts.rows):
         parts.append(f"{problems:,} cannot be used")
     if prompts.rejected:
-        parts.append(f"{len(prompts.rejected):,} rows of the file were rejected")
+        parts.append(f"{len(prompts.rejected):,} of the file's rows rejected")
     return msgspec.structs.replace(prompts, summary=", ".join(parts))
 
 
