@@ -128,15 +128,16 @@ def halving(
     start, chunk = 0, max(1, chunk)
     while start < rows:
         stop = min(rows, start + chunk)
-        failure = ""
+        failure: str | None = None
         try:
             result = run(start, stop)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             failure = str(error)
-        if not failure:
+        if failure is None:
             yield result
+            del result  # the next chunk may need its memory
             start = stop
             continue
         # Outside the except clause: its traceback kept the tensors of the failed attempt alive.
