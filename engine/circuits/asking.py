@@ -29,7 +29,7 @@ MetricChoice = Annotated[
 Batch = Annotated[int, Meta(description="most prompts x ablated versions at once; 0: as many as fit", ge=0, le=65536)]
 
 
-class OnPrompts(Params, frozen=True):
+class OnPrompts(Params, frozen=True, kw_only=True):
     """A model, prompts, and how to ablate and measure."""
 
     model: ModelRef

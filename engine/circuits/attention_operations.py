@@ -21,7 +21,7 @@ MOST_BYTES = 32 * 2**20  # of one artifact: it travels to the screen whole
 FIRST = 8  # prompts shown when nobody said how many
 
 
-class AttentionPatterns(Params, frozen=True):
+class AttentionPatterns(Params, frozen=True, kw_only=True):
     """Which patterns."""
 
     model: ModelRef
@@ -35,7 +35,7 @@ class AttentionPatterns(Params, frozen=True):
     average: Annotated[bool, Meta(description="average over the prompts; they must be equally long")] = False
 
 
-class HeadScores(Params, frozen=True):
+class HeadScores(Params, frozen=True, kw_only=True):
     model: ModelRef
     prompts: PromptsRef
 

@@ -25,6 +25,9 @@ class Circuit(NamedTuple):
     heads: Bool[Tensor, "layer head"]
     mlps: Bool[Tensor, " layer"]
 
+    def to(self, device: torch.device) -> Circuit:
+        return Circuit(self.heads.to(device), self.mlps.to(device))
+
     @property
     def empty(self) -> Circuit:
         """Nothing kept, of the kinds of component this circuit lacks any of: MLPs stay if it keeps them all."""
@@ -66,12 +69,14 @@ def ablated_values(
 
 
 class Faithfulness(NamedTuple):
-    """The mean metric of the whole model, of the circuit alone, and of nothing; per example in `examples`."""
+    """The mean metric of the whole model, of the circuit alone, of nothing, and of all but the circuit; per example in
+    `examples`, in this order without the first."""
 
     full: float
     circuit: float
     empty: float
-    examples: Float[Tensor, "which example"]  # circuit, empty
+    without: float
+    examples: Float[Tensor, "which example"]
 
     @property
     def fraction(self) -> float:
@@ -88,12 +93,12 @@ class Faithfulness(NamedTuple):
 def faithfulness(several: tuple[PromptRuns, ...], circuit: Circuit) -> tuple[Faithfulness, ...]:
     """How faithful the circuit is, by each metric (see `ablated_values`)."""
     empty = circuit.empty
-    heads = ~torch.stack([circuit.heads, empty.heads])
-    mlps = ~torch.stack([circuit.mlps, empty.mlps])
+    heads = torch.stack([~circuit.heads, ~empty.heads, circuit.heads])
+    mlps = torch.stack([~circuit.mlps, ~empty.mlps, circuit.mlps & ~circuit.mlps.all()])
     results = []
     for runs, values in zip(several, ablated_values(several, heads, mlps)):
-        means = values.double().mean(1)
-        results.append(Faithfulness(float(runs.clean.double().mean()), float(means[0]), float(means[1]), values))
+        kept, nothing, without = values.double().mean(1).tolist()
+        results.append(Faithfulness(float(runs.clean.double().mean()), kept, nothing, without, values))
     return tuple(results)
 
 

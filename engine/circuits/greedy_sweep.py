@@ -120,7 +120,7 @@ def greedy_sweep(
     log = list(decided)
     for layer in range(c.n_layers):
         removed = torch.zeros(c.n_heads, dtype=torch.bool, device=select.model.device)
-        for decision in log[layer * c.n_heads :]:
+        for decision in log[layer * c.n_heads : (layer + 1) * c.n_heads]:
             removed[decision.head] = decision.removed
         while len(log) < (layer + 1) * c.n_heads:
             first = len(log) - layer * c.n_heads

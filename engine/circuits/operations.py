@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from engine.circuits.attention_operations import AttentionPatterns, HeadScores, attention_patterns, head_scores
+from engine.circuits.circuit_operations import Evaluate, WhatIf, evaluate, what_if
+from engine.circuits.greedy_operations import GreedySweep, greedy_sweep
 from engine.circuits.sweep_operations import HeadSweep, head_sweep
 from engine.operations import Operation
 
@@ -16,6 +18,36 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("matrix", "table"),
         function=head_sweep,
         source="circuits.md, sections b and e",
+    ),
+    Operation(
+        name="circuits.greedy_sweep",
+        title="Find a circuit: greedy head sweep",
+        summary="Removes, layer by layer, every head that the metric does not miss, and measures prompts held out of "
+        "all decisions after each removal. Gives the decisions, the circuit as a graph, and both curves.",
+        params=GreedySweep,
+        gives=("table", "matrix", "graph", "series"),
+        function=greedy_sweep,
+        source="the seed study, section 5.3; circuits.md, section b",
+    ),
+    Operation(
+        name="circuits.evaluate",
+        title="Judge a circuit",
+        summary="Ablates everything outside a circuit and reports faithfulness, the difference from the whole model, "
+        "loss, accuracy and KL; also with nothing kept, and with the circuit itself ablated.",
+        params=Evaluate,
+        gives=("table",),
+        function=evaluate,
+        source="Miller et al. 2024; circuits.md, section b",
+    ),
+    Operation(
+        name="circuits.what_if",
+        title="What if these were gone?",
+        summary="Ablates the named heads and MLPs at once: the metrics before and after, and how one prompt's next "
+        "tokens change.",
+        params=WhatIf,
+        gives=("table", "table"),
+        function=what_if,
+        interactive=True,
     ),
     Operation(
         name="circuits.attention_patterns",

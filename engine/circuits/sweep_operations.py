@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.circuits.runs import PromptRuns
 
 
-class HeadSweep(OnPrompts, frozen=True):
+class HeadSweep(OnPrompts, frozen=True, kw_only=True):
     mlps: Annotated[bool, Meta(description="ablate every MLP as well")] = True
 
 
