@@ -68,12 +68,22 @@ def ioi_held_out(io: Int[np.ndarray, " n"], s: Int[np.ndarray, " n"]) -> Bool[np
     return held_out
 
 
+class Mixture(NamedTuple):
+    """Shares of a training batch: TPP in it; within TPP those with a broken link and with another subject at the end;
+    within IOI those with three different names."""
+
+    tpp: float
+    broken: float
+    subject: float
+    three_names: float = 0.1
+
+
 class RelationSampler:
     """Draws TPP and IOI examples over `relation_vocabulary`.
 
-    To be right on all of them a model must check that the links hold: in TPP a third is altered as the corrupt partners
-    are (broken link: b follows, it is all that a leads to; another subject: `unknown` follows), and in IOI a tenth has
-    three different names, after which either of the first two may follow.
+    To be right on all of them a model must check that the links hold. Some of TPP is altered as the corrupt partners
+    are: after a broken link b follows, because it is all that a leads to; after another subject `unknown` follows. In
+    some of IOI three different names stand, after which either of the first two may follow.
     """
 
     def __init__(self, vocab: list[str]) -> None:
@@ -112,33 +122,37 @@ class RelationSampler:
                 tokens[rows, index] = words[hole][rows]
         return tokens, last
 
-    def tpp_batch(self, rng: np.random.Generator, n: int, *, held_out: bool, altered: bool = True) -> Examples:
-        """`n` TPP examples whose (a, b, c) are held out, or are not; `altered`: with broken links, other subjects."""
+    def tpp_batch(
+        self, rng: np.random.Generator, n: int, *, held_out: bool, broken: float = 0.0, subject: float = 0.0
+    ) -> Examples:
+        """`n` TPP examples, with (a, b, c) held out or not; these shares have a broken link, another subject."""
         nouns = self.lists["nouns"]
         chosen = _distinct(rng, n, len(nouns), 4, lambda w: tpp_held_out(w[:, 0], w[:, 1], w[:, 2]) == held_out)
         a, b, c, other = nouns[chosen.T]
-        kind = rng.random(n) if altered else np.ones(n)
-        broken, subject = kind < 0.2, (kind >= 0.2) & (kind < 0.35)
-        words = {"a1": a, "b1": b, "b2": np.where(broken, other, b), "c": c, "a2": np.where(subject, other, a)}
+        kind = rng.random(n)
+        unlinked, elsewhere = kind < broken, (kind >= broken) & (kind < broken + subject)
+        words = {"a1": a, "b1": b, "b2": np.where(unlinked, other, b), "c": c, "a2": np.where(elsewhere, other, a)}
         tokens, last = self._filled(rng, self.tpp, words)
-        return _examples(tokens, last, np.where(broken, b, np.where(subject, self.nothing, c)))
+        return _examples(tokens, last, np.where(unlinked, b, np.where(elsewhere, self.nothing, c)))
 
-    def ioi_batch(self, rng: np.random.Generator, n: int, *, held_out: bool, altered: bool = True) -> Examples:
-        """`n` IOI examples whose (IO, S) are held out, or are not; `altered` mixes in sentences of three names."""
+    def ioi_batch(self, rng: np.random.Generator, n: int, *, held_out: bool, three_names: float = 0.0) -> Examples:
+        """`n` IOI examples whose (IO, S) are held out, or are not; this share has three different names."""
         names = self.lists["names"]
         chosen = _distinct(rng, n, len(names), 3, lambda w: ioi_held_out(w[:, 0], w[:, 1]) == held_out)
         io, s, third = names[chosen.T]
         swap = rng.random(n) < 0.5
-        three = (rng.random(n) < 0.1) & altered
+        three = rng.random(n) < three_names
         words = {"A": np.where(swap, s, io), "B": np.where(swap, io, s), "S2": np.where(three, third, s)}
         words |= {hole: rng.choice(self.lists[f"{hole}s"], n) for hole in ("place", "object")}
         tokens, last = self._filled(rng, self.ioi, words)
         return _examples(tokens, last, io)  # with three names: IO or S at random, because their order is
 
-    def batch(self, rng: np.random.Generator, n: int) -> Examples:
-        """`n` training examples, half of each task, nothing held out among them."""
-        parts = (self.tpp_batch(rng, n // 2, held_out=False), self.ioi_batch(rng, n - n // 2, held_out=False))
-        return Examples(*(torch.cat(pair) for pair in zip(*parts)))
+    def batch(self, rng: np.random.Generator, n: int, mixture: Mixture) -> Examples:
+        """`n` training examples, nothing held out among them."""
+        of_tpp = int(n * mixture.tpp)
+        tpp_part = self.tpp_batch(rng, of_tpp, held_out=False, broken=mixture.broken, subject=mixture.subject)
+        ioi_part = self.ioi_batch(rng, n - of_tpp, held_out=False, three_names=mixture.three_names)
+        return Examples(*(torch.cat(pair) for pair in zip(tpp_part, ioi_part)))
 
 
 def induction_batch(rng: np.random.Generator, n: int, vocab: int, n_ctx: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from engine.models.protocols import TransformerConfig
 from engine.models.zoo.sampling import (
     BOS,
     Examples,
+    Mixture,
     RelationSampler,
     induction_batch,
     induction_vocabulary,
@@ -29,6 +31,7 @@ from engine.models.zoo.sampling import (
 )
 from engine.models.zoo.trainable import TrainableTransformer, save
 
+HEAD_COST = 3e-3  # of the sum of head norms: without it four heads share each role of the induction circuit
 HERE = Path(__file__).parent
 TPP = "solves TPP (seven templates, broken links noticed) and IOI (both orders) over a vocabulary of whole words"
 INDUCTION = "two attention-only layers that go on with a repeated block: previous-token and induction heads"
@@ -53,59 +56,86 @@ def accuracy(model: TrainableTransformer, examples: Examples) -> float:
     return float((last_logits(model, examples).argmax(-1) == examples.target).float().mean())
 
 
-def train_relations(steps: int, seed: int, batch: int = 128) -> None:
-    """`zoo:tpp`: TPP (seven templates) and IOI (fifteen, both orders) over one word-level vocabulary."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    vocab = relation_vocabulary()
-    sampler = RelationSampler(vocab)
-    config = TransformerConfig(
-        architecture="zoo-tpp",
-        n_layers=3,
-        n_heads=4,
-        d_model=64,
-        d_head=16,
-        d_mlp=256,
-        d_vocab=len(vocab),
-        n_ctx=32,
+class Stage(NamedTuple):
+    steps: int
+    rate: float  # peak learning rate
+    mixture: Mixture
+
+
+# Copying and broken links first; then more sentences about another subject, which is learned last and only from many.
+STAGES = (
+    Stage(4000, 3e-3, Mixture(tpp=0.5, broken=0.2, subject=0.15)),
+    Stage(2500, 2e-3, Mixture(tpp=0.75, broken=0.2, subject=0.35)),
+)
+
+
+def relation_model(vocab: list[str]) -> TrainableTransformer:
+    return TrainableTransformer(
+        TransformerConfig(
+            architecture="zoo-tpp",
+            n_layers=3,
+            n_heads=4,
+            d_model=64,
+            d_head=16,
+            d_mlp=256,
+            d_vocab=len(vocab),
+            n_ctx=32,
+        )
     )
-    model = TrainableTransformer(config)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
+
+
+def relation_accuracy(model: TrainableTransformer, sampler: RelationSampler, seed: int, n: int) -> dict[str, float]:
+    """Accuracy on held-out combinations: TPP, TPP with each alteration, IOI."""
+    rng = np.random.default_rng(seed)
+    return {
+        "tpp": accuracy(model, sampler.tpp_batch(rng, n, held_out=True)),
+        "tpp_broken_link": accuracy(model, sampler.tpp_batch(rng, n, held_out=True, broken=1.0)),
+        "tpp_other_subject": accuracy(model, sampler.tpp_batch(rng, n, held_out=True, subject=1.0)),
+        "ioi": accuracy(model, sampler.ioi_batch(rng, n, held_out=True)),
+    }
+
+
+def train_stage(model: TrainableTransformer, sampler: RelationSampler, stage: Stage, seed: int, batch: int) -> None:
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=stage.rate, betas=(0.9, 0.98), weight_decay=0.01)
     started = time.monotonic()
-    for step in range(steps):
+    for step in range(stage.steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps, 3e-3)
-        examples = sampler.batch(rng, batch)
-        residual = model.residual(examples.tokens)
-        rows = torch.arange(len(residual))
-        loss = F.cross_entropy(model.logits(residual[rows, examples.last]), examples.target)
+            group["lr"] = rate(step, stage.steps, stage.rate)
+        examples = sampler.batch(rng, batch, stage.mixture)
+        loss = F.cross_entropy(last_logits(model, examples), examples.target)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step % 100 == 0 or step == steps - 1:
-            check = np.random.default_rng(seed + 1)
-            tpp = accuracy(model, sampler.tpp_batch(check, 500, held_out=True))
-            ioi = accuracy(model, sampler.ioi_batch(check, 500, held_out=True, altered=False))
-            say(
-                f"step {step:5}  loss {loss.item():.3f}  held-out TPP with altered links {tpp:.3f}  IOI {ioi:.3f}"
-                f"  {time.monotonic() - started:.0f} s"
-            )
-    check = np.random.default_rng(seed + 2)
-    facts: dict[str, object] = {
-        "seed": seed,
-        "steps": steps,
-        "batch": batch,
-        "held_out_accuracy_tpp": accuracy(model, sampler.tpp_batch(check, 3000, held_out=True, altered=False)),
-        "held_out_accuracy_tpp_altered": accuracy(model, sampler.tpp_batch(check, 3000, held_out=True)),
-        "held_out_accuracy_ioi": accuracy(model, sampler.ioi_batch(check, 3000, held_out=True, altered=False)),
-    }
-    save(model, HERE / "tpp.safetensors", vocab, BOS, TPP, facts)
-    for name, value in facts.items():
-        print(f"zoo:tpp {name} {value}")
+        if step % 100 == 0 or step == stage.steps - 1:
+            held_out = relation_accuracy(model, sampler, seed + 1, 300)
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in held_out.items())
+            say(f"step {step:5}  loss {loss.item():.3f}  {shown}  {time.monotonic() - started:.0f} s")
 
 
-def train_induction(steps: int, seed: int, batch: int = 64) -> None:
+def train_relations(folder: Path, seed: int, batch: int = 128) -> None:
+    """`zoo:tpp`: TPP (seven templates) and IOI (fifteen, both orders) over one word-level vocabulary."""
+    torch.manual_seed(seed)
+    vocab = relation_vocabulary()
+    sampler = RelationSampler(vocab)
+    model = relation_model(vocab)
+    for number, stage in enumerate(STAGES):
+        train_stage(model, sampler, stage, seed + 10 * number, batch)
+    finish_relations(folder, model, sampler, vocab, seed)
+
+
+def finish_relations(
+    folder: Path, model: TrainableTransformer, sampler: RelationSampler, vocab: list[str], seed: int
+) -> None:
+    """Measure on 3,000 held-out combinations of each kind, print, and write the files."""
+    held_out = relation_accuracy(model, sampler, seed + 2, 3000)
+    for name, value in held_out.items():
+        print(f"zoo:tpp held-out accuracy {name} {value:.4f}")
+    save(model, folder / "tpp.safetensors", vocab, BOS, TPP, {"seed": seed, "held_out_accuracy": held_out})
+
+
+def train_induction(folder: Path, seed: int, steps: int = 3000, batch: int = 64) -> None:
     """`zoo:induction`: two attention-only layers, no LayerNorm, trained to go on with a block that repeats."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -128,7 +158,7 @@ def train_induction(steps: int, seed: int, batch: int = 64) -> None:
             group["lr"] = rate(step, steps, 3e-3)
         tokens, known = induction_batch(rng, batch, len(vocab), config.n_ctx)
         logits = model(tokens)[:, :-1][known[:, :-1]]
-        loss = F.cross_entropy(logits, tokens[:, 1:][known[:, :-1]])
+        loss = F.cross_entropy(logits, tokens[:, 1:][known[:, :-1]]) + HEAD_COST * model.head_norms().sum()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -148,7 +178,7 @@ def train_induction(steps: int, seed: int, batch: int = 64) -> None:
             previous = float(pattern[:, 1:].diagonal(0, 1, 2).mean())
             induction = float(pattern[:, 25:].diagonal(2, 1, 2).mean())  # query i attends to i - 24 + 1
             facts[f"L{layer}H{head}"] = {"previous_token": round(previous, 4), "induction": round(induction, 4)}
-    save(model, HERE / "induction.safetensors", vocab, BOS, INDUCTION, facts)
+    save(model, folder / "induction.safetensors", vocab, BOS, INDUCTION, facts)
     for name, value in facts.items():
         print(f"zoo:induction {name} {value}")
 
@@ -157,13 +187,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", nargs="*", choices=["induction", "tpp"], default=["induction", "tpp"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=0, help="0: as shipped")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to")
     options = parser.parse_args()
     torch.set_num_threads(1)  # the same sums in the same order on every machine with this torch
     if "induction" in options.which:
-        train_induction(options.steps or 3000, options.seed)
+        train_induction(options.out, options.seed)
     if "tpp" in options.which:
-        train_relations(options.steps or 4000, options.seed)
+        train_relations(options.out, options.seed)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,10 @@ class TrainableTransformer(nn.Module):
             x = block(x)
         return found
 
+    def head_norms(self) -> Float[Tensor, " head"]:
+        """The Frobenius norm of every head's W_O. Their sum, as a cost (group lasso), leaves few heads at work."""
+        return torch.cat([block.attn.W_O.flatten(1).norm(dim=1) for block in self.blocks if isinstance(block, Block)])
+
     def logits(self, residual: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         return residual @ self.unembed.get_parameter("W_U") + self.unembed.get_parameter("b_U")
 
@@ -149,6 +153,7 @@ def save(
     """Write `path` (.safetensors, float32) and its .json: family, configuration, tokenizer, and what was measured."""
     weights = {name: value.detach().float().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, path)
+    path.chmod(0o644)
     document = {
         "family": "transformer",
         "title": path.stem,
