@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from engine.operations import FieldInfo, OperationInfo, check_value
 from sessions.errors import CallError
-from sessions.steps import Stored, written
+from sessions.steps import written
 from tui.selection import Selection
 from tui.store import Store
 
@@ -99,13 +99,12 @@ def read(info: OperationInfo, texts: Mapping[str, str]) -> Read:
     errors: dict[str, str] = {}
     for field in info.fields:
         text = texts.get(field.name, "").strip()
-        if text == "" and not field.required and (field.optional or field.default in (None, "", (), [])):
-            if field.default not in (None, "", (), []):
+        if text == "":
+            if field.required:
+                missing = f"no {field.kind} is there yet" if field.type == "artifact" else "this is needed"
+                errors[field.name] = missing
+            elif field.optional and field.default is not None and field.name in texts:
                 values[field.name] = None  # emptied on purpose
-            continue
-        if text == "" and field.required:
-            kind = f"no {field.kind} is there yet" if field.type == "artifact" else "this is needed"
-            errors[field.name] = kind
             continue
         try:
             value = check_value(info.name, field, text)
@@ -123,7 +122,3 @@ def field_named(info: OperationInfo, sentence: str) -> str | None:
         if re.search(rf"'{re.escape(field.name)}'|\b{re.escape(field.name)}=", sentence):
             return field.name
     return None
-
-
-def artifact_label(stored: Stored) -> str:
-    return f"@{stored.id} {stored.title}"

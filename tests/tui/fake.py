@@ -116,6 +116,7 @@ class FakeFile:
     def add_step(self, operation: str, status: Any = "done", **more: Any) -> Step:
         number = len(self.steps) + 1
         more = {"parameters": {}, "seed": 0, "seconds": 1.5, **more}
+        more.setdefault("given", tuple(more["parameters"]))
         step = Step(id=number, operation=operation, version=1, key=f"k{number}", status=status, created=CREATED, **more)
         self.steps[number] = step
         return step

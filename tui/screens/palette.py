@@ -50,7 +50,7 @@ class PaletteScreen(Overlay[None]):
 
     def _all_entries(self) -> list[Entry]:
         bench = self.bench
-        skipped = (*OVERLAY_SCOPES, "overlay", "moving")
+        skipped = (*OVERLAY_SCOPES, "overlay")
         entries = [
             Entry(
                 action.id, _title(action), action.help, bench.keymap.all_shown(action.id), action.enabled(bench) or ""
