@@ -75,7 +75,7 @@ VIEWS: tuple[View, ...] = (
         "All heads as thumbnails, clean, corrupt or their difference, or the average over the set.",
         "tui.panes.attention:AttentionPane",
         lambda stored, step: stored.kind == "matrix" and _about_attention(step),
-        "circuits.attention",
+        "circuits.attention_patterns",
     ),
     View(
         "circuit",
@@ -85,7 +85,7 @@ VIEWS: tuple[View, ...] = (
         "Levels of detail, a threshold, a focus cone, and a matrix view where the graph is dense.",
         "tui.panes.circuit:CircuitPane",
         lambda stored, step: stored.kind == "graph" and step.operation.startswith("circuits."),
-        "circuits.greedy",
+        "circuits.greedy_sweep",
     ),
     View(
         "program",
@@ -95,7 +95,7 @@ VIEWS: tuple[View, ...] = (
         "The verdict beside the code says what it was checked against, on how many cases, and whether those are all.",
         "tui.panes.program:ProgramPane",
         lambda stored, step: stored.kind == "program",
-        "synthesis.program",
+        "synthesis.extract",
     ),
     View(
         "history",

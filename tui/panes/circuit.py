@@ -1,0 +1,188 @@
+"""The Circuit view: a circuit as a layered graph, with its parts' scores and how faithful it is."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.content import Content
+
+from sessions.artifacts import Graph
+from sessions.components import Head, Mlp
+from sessions.steps import Stored
+from tui.panes.base import Empty, Pane, Shown
+from tui.selection import Selection
+from tui.widgets.graph_view import GraphView
+
+TITLE_FACTS = ("faithfulness", "metric", "ablation", "theta", "n")
+
+
+class CircuitPane(Pane):
+    VIEW: ClassVar[str] = "circuit"
+
+    def compose_body(self) -> ComposeResult:
+        yield GraphView()
+
+    # ---- what is shown
+
+    def empty(self) -> Empty:
+        appears = "Here a circuit stands as a graph: embeddings above, logits below, every part with its score."
+        if self.selection.now.model is None:
+            return Empty(appears, "No model is loaded yet.", "view.model")
+        if self.selection.now.prompts is None:
+            return Empty(appears, "There are no prompts yet.", "view.data")
+        return Empty(appears, "No circuit has been looked for on this model and these prompts yet.", "view.run")
+
+    @property
+    def graph(self) -> Graph | None:
+        artifact = self.shown.artifact if self.shown else None
+        return artifact if isinstance(artifact, Graph) else None
+
+    def draw(self, shown: Shown | None) -> None:
+        graph = self.graph
+        if graph is None:
+            return
+        view = self.query_one(GraphView)
+        view.show(graph)
+        if self.selection.now.node is not None and view.model.node(self.selection.now.node):
+            view.select(self.selection.now.node)
+        else:
+            self._follow_component(self.selection.now)
+
+    def heading(self) -> str:
+        graph = self.graph
+        if graph is None:
+            return ""
+        return " · ".join([graph.title, *(f"{n} {_written(graph.facts[n])}" for n in TITLE_FACTS if n in graph.facts)])
+
+    def selected_path(self) -> str:
+        now = self.selection.now
+        return "→".join(now.edge) if now.edge is not None else now.node or str(now.component)
+
+    def inspect(self) -> Content | str:
+        graph = self.graph
+        if graph is None:
+            return ""
+        model = self.query_one(GraphView).model
+        lines = [model.facts()]
+        for edge, other, comes_in in model.neighbours()[:24]:
+            lines.append(f"{'from' if comes_in else 'to'} {other}: {edge.weight:+.4g}")
+        rest = len(model.neighbours()) - 24
+        lines += [f"and {rest} more edges"] if rest > 0 else []
+        lines += ["", graph.summary, ""]
+        lines += [
+            f"{name}: {_written(fact)}" for name, fact in graph.facts.items() if not isinstance(fact, dict | list)
+        ]
+        return "\n".join(lines)
+
+    def copy_text(self) -> str:
+        return self.query_one(GraphView).model.facts()
+
+    def run_values(self) -> dict[str, Any]:
+        now = self.selection.now
+        named = (("model", now.model), ("prompts", now.prompts))
+        return {name: f"@{number}" for name, number in named if number is not None}
+
+    # ---- the selection
+
+    def selection_changed(self, before: Selection, after: Selection) -> None:
+        if before.node != after.node and after.node is not None:
+            self.query_one(GraphView).select(after.node)
+        elif (before.layer, before.head) != (after.layer, after.head):
+            self._follow_component(after)
+
+    def _follow_component(self, now: Selection) -> None:
+        """Select the node of the head or MLP that another view selected."""
+        graph = self.graph
+        node = next((n for n in graph.nodes if n.component == now.component), None) if graph is not None else None
+        if node is not None:
+            self.query_one(GraphView).select(node.id)
+
+    def _selected(self, name: str) -> dict[str, Any]:
+        """What selecting a node means for the other views: its head or MLP is selected too."""
+        node = self.query_one(GraphView).model.node(name)
+        component = node.component if node is not None else None
+        fields: dict[str, Any] = {"node": name, "edge": None}
+        if isinstance(component, Head):
+            fields |= {"layer": component.layer, "head": component.head}
+        elif isinstance(component, Mlp):
+            fields |= {"layer": component.layer, "head": None}
+        return fields
+
+    def on_graph_view_node_moved(self, event: GraphView.NodeMoved) -> None:
+        event.stop()
+        self.selection.change(walk=True, **self._selected(event.node))
+
+    def on_graph_view_edge_moved(self, event: GraphView.EdgeMoved) -> None:
+        event.stop()
+        self.selection.change(walk=True, edge=(event.source, event.target))
+
+    def on_graph_view_node_selected(self, event: GraphView.NodeSelected) -> None:
+        """A head opens in Attention; anything else as the list of its edges."""
+        event.stop()
+        fields = self._selected(event.node)
+        self.selection.change(**fields)
+        if fields.get("head") is not None:
+            self.app.call_later(self.app.show_view, "attention")
+        else:
+            self.do_level(3)
+
+    # ---- what its keys do
+
+    def unable(self, verb: str) -> str | None:
+        view = self.query_one(GraphView)
+        if verb == "other":
+            return "this is the only circuit" if len(self._others()) < 2 else None
+        if verb in ("matrix", "threshold", "focus_cone") and (self.graph is None or not self.graph.edges):
+            return "this circuit has no edges: only its parts were measured"
+        if verb == "matrix" and view.model.level in (0, 3):
+            return "only where names or boxes are drawn: + and - change the level"
+        return super().unable(verb)
+
+    def _others(self) -> list[Stored]:
+        found = [(s, step) for s in self.store.artifacts if (step := self.store.step(s.step)) is not None]
+        return [s for s, step in found if self.view.fits(s, step)]
+
+    def do_other(self) -> None:
+        numbers = [s.id for s in self._others()]
+        now = self.shown.stored.id if self.shown and self.shown.stored else None
+        following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
+        self.selection.show(self.VIEW, following)
+
+    def do_level(self, by: int) -> None:
+        self.query_one(GraphView).action_level(by)
+
+    def do_threshold(self, by: int) -> None:
+        self.query_one(GraphView).action_threshold(by)
+
+    def do_focus_cone(self) -> None:
+        self.query_one(GraphView).action_focus_cone()
+
+    def do_matrix(self) -> None:
+        self.query_one(GraphView).action_matrix()
+
+    def do_everything(self) -> None:
+        self.query_one(GraphView).action_everything()
+
+    def do_fold(self) -> None:
+        self.query_one(GraphView).action_fold()
+
+    def do_centre(self) -> None:
+        self.query_one(GraphView).action_fit()
+
+    def do_pan_x(self, by: int) -> None:
+        self.query_one(GraphView).action_pan(by, 0)
+
+    def do_pan_y(self, by: int) -> None:
+        self.query_one(GraphView).action_pan(0, by)
+
+    def state(self) -> dict[str, Any]:
+        return {"level": self.query_one(GraphView).model.level} if self._ready else {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        if state.get("level") in (0, 1, 2, 3):
+            self.query_one(GraphView).model.set_level(state["level"])
+
+
+def _written(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

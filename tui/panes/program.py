@@ -1,0 +1,225 @@
+"""The Program view: code with what it was checked against, the automaton it was read from, the hidden states."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+
+from sessions.artifacts import AnyArtifact, Graph, Points, Program
+from sessions.errors import IwbError
+from sessions.steps import Stored
+from tui.panes.base import Empty, Pane, Shown
+from tui.widgets.code_view import CodeView
+from tui.widgets.graph_view import GraphView
+from tui.widgets.scatter import Scatter
+
+WIDE, TALL = 110, 24  # from this size on all parts stand beside each other
+PARTS = ("code", "automaton", "states")
+
+
+class ProgramPane(Pane):
+    VIEW: ClassVar[str] = "program"
+    DEFAULT_CSS = """
+    ProgramPane Horizontal { height: 1fr; }
+    ProgramPane CodeView { width: 1fr; }
+    ProgramPane #machine { width: 1fr; }
+    ProgramPane .-all #machine { border-left: solid $surface-lighten-2; }
+    ProgramPane .-all Scatter { border-top: solid $surface-lighten-2; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._part = "code"
+        self._diff = False
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal(id="program-parts"):
+            yield CodeView()
+            with Vertical(id="machine"):
+                yield GraphView()
+                yield Scatter()
+
+    # ---- what is shown
+
+    def empty(self) -> Empty:
+        appears = "Here stands a Python program read from a small network, with what it was checked against."
+        if self.selection.now.model is None:
+            return Empty(appears, "It needs a recurrent network, such as zoo:rnn/Parity_Last3.", "view.model")
+        return Empty(appears, "No program has been made of this network yet.", "view.run")
+
+    @property
+    def program(self) -> Program | None:
+        artifact = self.shown.artifact if self.shown else None
+        return artifact if isinstance(artifact, Program) else None
+
+    def _beside(self, kind: type[AnyArtifact]) -> Any:
+        """The automaton or the points that belong to the program: named as its origin, else left by its step."""
+        for stored in self._related():
+            found = self.store.loaded(stored.id)
+            if isinstance(found, kind):
+                return found
+        return None
+
+    def _related(self) -> tuple[Stored, ...]:
+        if self.shown is None or self.shown.step is None or self.program is None:
+            return ()
+        named = tuple(s for i in self.program.origin if (s := self.store.stored(i)) is not None)
+        return (*named, *(s for s in self.store.of_step(self.shown.step.id) if s.kind in ("graph", "points")))
+
+    def draw(self, shown: Shown | None) -> None:
+        program = self.program
+        if program is None:
+            return
+        missing = [s.id for s in self._related() if self.store.loaded(s.id) is None]
+        previous = self._previous()
+        if self._diff and previous is not None and self.store.loaded(previous.id) is None:
+            missing.append(previous.id)
+        if missing:
+            self.run_worker(self._fetch_related(missing), group="related", exclusive=True)
+        code = self.query_one(CodeView)
+        old = self.store.loaded(previous.id) if self._diff and previous is not None else None
+        if isinstance(old, Program):
+            code.show_diff(old.source, program.source, program.language)
+        else:
+            code.show_program(program)
+        graph, points = self._beside(Graph), self._beside(Points)
+        self.query_one(GraphView).show(graph, empty="this program was not read from an automaton")
+        if points is not None:
+            self.query_one(Scatter).show(points)
+        self._arrange()
+
+    async def _fetch_related(self, ids: list[int]) -> None:
+        try:
+            for number in ids:
+                await self.investigation.fetch(number)
+        except IwbError as error:
+            self.app.trouble(str(error))
+            return
+        self.draw(self.shown)
+
+    def heading(self) -> str:
+        program = self.program
+        if program is None:
+            return ""
+        held = sum(v.holds for v in program.verdicts)
+        words = [program.title]
+        if program.verdicts:
+            every = "exhaustive" if all(v.exhaustive for v in program.verdicts) else "sampled"
+            words.append(f"{held} of {len(program.verdicts)} checks hold, {every}")
+        else:
+            words.append("not checked")
+        if self._diff:
+            words.append("difference from the program before")
+        elif not self._everything:
+            words.append(self._part)
+        return " · ".join(words)
+
+    def selected_path(self) -> str:
+        return f"line {self.query_one(CodeView).line}" if self.program is not None else ""
+
+    def inspect(self) -> Content | str:
+        program = self.program
+        if program is None:
+            return ""
+        lines = [program.title, *(("holds: " if v.holds else "fails: ") + str(v) for v in program.verdicts), ""]
+        machine = self.query_one(GraphView).model
+        if machine.graph.nodes:
+            lines += [machine.heading(), machine.facts(), ""]
+        lines += [f"{name}: {fact}" for name, fact in program.facts.items()]
+        return "\n".join(lines)
+
+    def copy_text(self) -> str:
+        return self.program.source if self.program is not None else ""
+
+    def run_values(self) -> dict[str, Any]:
+        model = self.selection.now.model
+        return {"model": f"@{model}"} if model is not None else {}
+
+    # ---- layout
+
+    @property
+    def _everything(self) -> bool:
+        return self.size.width >= WIDE and self.size.height >= TALL
+
+    def on_resize(self) -> None:
+        self._arrange()
+        self.retitle()
+
+    def _arrange(self) -> None:
+        """All parts on a large screen, one at a time on a small one."""
+        every = self._everything
+        graph, points = self._beside(Graph), self._beside(Points)
+        self.query_one("#program-parts").set_class(every, "-all")
+        self.query_one(CodeView).display = every or self._part == "code"
+        self.query_one(GraphView).display = graph is not None and (every or self._part == "automaton")
+        self.query_one(Scatter).display = points is not None and (every or self._part == "states")
+        shows = self.query_one(GraphView).display or self.query_one(Scatter).display
+        self.query_one("#machine").display = shows
+
+    # ---- what its keys do
+
+    def unable(self, verb: str) -> str | None:
+        if verb == "part" and self._beside(Graph) is None and self._beside(Points) is None:
+            return "there is only the code"
+        if verb == "diff" and self._previous() is None:
+            return "there is no program before this one"
+        if verb == "other" and len(self._programs()) < 2:
+            return "this is the only program"
+        if verb == "turn" and (self._beside(Points) is None or self._beside(Points).xy.shape[1] < 3):
+            return "the states have only two dimensions"
+        return super().unable(verb)
+
+    def _programs(self) -> list[Stored]:
+        return list(self.store.of_kind("program"))
+
+    def _previous(self) -> Stored | None:
+        """The program stored before the one shown."""
+        now = self.shown.stored if self.shown else None
+        earlier = [s for s in self._programs() if now is not None and s.id < now.id]
+        return earlier[-1] if earlier else None
+
+    def do_part(self) -> None:
+        """The next part; where all are shown, the focus goes to it."""
+        there = [PARTS[0]]
+        there += ["automaton"] if self._beside(Graph) is not None else []
+        there += ["states"] if self._beside(Points) is not None else []
+        at = there.index(self._part) if self._part in there else 0
+        self._part = there[(at + 1) % len(there)]
+        self._arrange()
+        self.retitle()
+        widgets = {"code": CodeView, "automaton": GraphView, "states": Scatter}
+        self.query_one(widgets[self._part]).focus(scroll_visible=False)
+
+    def do_diff(self) -> None:
+        self._diff = not self._diff
+        self.draw(self.shown)
+        self.retitle()
+
+    def do_other(self) -> None:
+        numbers = [s.id for s in self._programs()]
+        now = self.shown.stored.id if self.shown and self.shown.stored else None
+        following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
+        self.selection.show(self.VIEW, following)
+
+    def do_turn(self) -> None:
+        self.query_one(Scatter).turn()
+
+    def on_graph_view_node_moved(self, event: GraphView.NodeMoved) -> None:
+        event.stop()
+
+    def on_graph_view_node_selected(self, event: GraphView.NodeSelected) -> None:
+        event.stop()
+
+    def on_code_view_line_moved(self, event: CodeView.LineMoved) -> None:
+        event.stop()
+        self.app.refresh_lines("status")
+
+    def state(self) -> dict[str, Any]:
+        return {"part": self._part}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        if state.get("part") in PARTS:
+            self._part = state["part"]
