@@ -110,6 +110,8 @@ class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = None
     minimum: float | None = None
     maximum: float | None = None
+    open_minimum: bool = False  # the minimum itself is out of range
+    open_maximum: bool = False
     choices: tuple[str, ...] = ()
     kind: str = ""  # for type "artifact": the kind that fits
     optional: bool = False  # None is allowed
@@ -165,6 +167,7 @@ def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
     name: Any = "str"
     low: float | None = None
     high: float | None = None
+    open_low = open_high = False
     match of:
         case msgspec.inspect.BoolType():
             name = "bool"
@@ -172,6 +175,7 @@ def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
             name = "int" if isinstance(of, msgspec.inspect.IntType) else "float"
             low = of.ge if of.ge is not None else of.gt
             high = of.le if of.le is not None else of.lt
+            open_low, open_high = of.ge is None and of.gt is not None, of.le is None and of.lt is not None
         case msgspec.inspect.LiteralType():
             name, choices = "choice", _choices(hint)
         case msgspec.inspect.StrType():
@@ -191,6 +195,8 @@ def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
         default=default,
         minimum=low,
         maximum=high,
+        open_minimum=open_low,
+        open_maximum=open_high,
         choices=choices,
         kind=kind,
         optional=optional,
@@ -234,13 +240,13 @@ def _expected(field: FieldInfo) -> str:
         "str": "text",
         "list": "a JSON list",
     }
-    bounds = ""
-    if field.minimum is not None and field.maximum is not None:
+    closed = not (field.open_minimum or field.open_maximum)
+    if field.minimum is not None and field.maximum is not None and closed:
         bounds = f" from {field.minimum:g} to {field.maximum:g}"
-    elif field.minimum is not None:
-        bounds = f" of at least {field.minimum:g}"
-    elif field.maximum is not None:
-        bounds = f" of at most {field.maximum:g}"
+    else:
+        low = "" if field.minimum is None else f" {'above' if field.open_minimum else 'of at least'} {field.minimum:g}"
+        high = "" if field.maximum is None else f" {'below' if field.open_maximum else 'of at most'} {field.maximum:g}"
+        bounds = " and".join(part for part in (low, high) if part)
     return names[field.type] + bounds
 
 
@@ -283,14 +289,18 @@ def _check(operation: str, field: FieldInfo, value: Any) -> Any:
                 number = int(value) if field.type == "int" and not isinstance(value, float) else float(value)
                 if field.type == "int" and number != int(number):
                     raise wrong
-                low = field.minimum is not None and number < field.minimum
-                high = field.maximum is not None and number > field.maximum
-                if low or high or number != number:
+                low, high = field.minimum, field.maximum
+                below = low is not None and (number <= low if field.open_minimum else number < low)
+                above = high is not None and (number >= high if field.open_maximum else number > high)
+                if below or above or number != number:
                     raise CallError(f"{field.name}={value} is out of range", operation, f"give {_expected(field)}")
                 return int(number) if field.type == "int" else number
             case "list":
-                return msgspec.json.decode(value) if isinstance(value, str) else list(value)
+                items = msgspec.json.decode(value) if isinstance(value, str) else value
+                if not isinstance(items, list | tuple):
+                    raise wrong
+                return list(items)
             case _:
                 return str(value)
-    except (ValueError, KeyError, TypeError, msgspec.DecodeError):
+    except (ValueError, KeyError, TypeError, OverflowError, msgspec.DecodeError):
         raise wrong from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from typing import Any, Literal
 
 import msgspec
@@ -59,7 +60,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def command(self) -> str:
         """The step as a person typed it, or would, after `iwb run FILE`: what was left to the defaults is left out."""
         chosen = {name: value for name, value in self.parameters.items() if name in self.given}
-        words = [self.operation, *(f"{name}={written(value)}" for name, value in chosen.items())]
+        texts = {name: v if isinstance(v, str) else written(v) for name, v in chosen.items()}
+        words = [self.operation, *(f"{name}={shlex.quote(text)}" for name, text in texts.items())]
         return " ".join(words) + (f" --seed {self.seed}" if self.seed else "")
 
 
@@ -86,10 +88,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def written(value: Any) -> str:
-    """A parameter value in the command line's syntax."""
-    if isinstance(value, str):
-        return f"'{value}'" if any(c in value for c in " '\"$*?[](){};&|<>") else value
-    return msgspec.json.encode(value).decode()
+    """A parameter value as a person types it: text quoted where a shell needs it, anything else as JSON."""
+    return shlex.quote(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def identity_key(

@@ -15,7 +15,7 @@ from sessions.export.svg import DEFINITIONS
 from sessions.investigation import Investigation
 from sessions.recipes import RecipeStep, parse_reference, planned
 from sessions.render import render
-from sessions.steps import Note, written
+from sessions.steps import Note
 
 _TAKEN = ("FILE", "iwb", "json", "print", "read", "run", "str", "subprocess")
 _PRELUDE = '''\
@@ -97,7 +97,7 @@ def _argument(name: str, value: Any) -> str:
         if reference := parse_reference(value):
             return f'f"{name}=@{{{_variable(reference.step)}[{reference.output - 1}]}}"'
         return _literal(f"{name}={value[1:] if value.startswith('@@') else value}")
-    return _literal(f"{name}={written(value)}")
+    return _literal(f"{name}={msgspec.json.encode(value).decode()}")
 
 
 def _literal(text: str) -> str:

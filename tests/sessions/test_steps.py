@@ -1,0 +1,90 @@
+"""Steps: written as a command a shell understands, and identified by what they compute."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessions.steps import FINISHED, RESUMABLE, Status, Step, identity_key, written
+
+
+def step(**fields: Any) -> Step:
+    defaults: dict[str, Any] = {"parameters": {}, "seed": 0, "status": "done"}
+    return Step(id=1, operation="a.b", version=1, key="k", created=0.0, **{**defaults, **fields})
+
+
+def test_a_command_is_what_somebody_chose() -> None:
+    parameters = {"model": "@1", "n": 100, "ablation": "zero"}
+    done = step(parameters=parameters, given=("model", "n"), seed=7)
+    assert done.command == "a.b model=@1 n=100 --seed 7"
+    assert step(parameters=parameters).command == "a.b"
+
+
+values = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.integers(),
+    st.booleans(),
+    st.none(),
+    st.lists(st.one_of(st.integers(), st.text(st.characters(exclude_categories=["Cs"])))),
+)
+
+
+@given(values)
+def test_a_shell_gives_back_the_value(value: Any) -> None:
+    _, word = shlex.split(step(parameters={"name": value}, given=("name",)).command)
+    text = word.removeprefix("name=")
+    assert (text if isinstance(value, str) else msgspec.json.decode(text)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("zoo:tpp", "zoo:tpp"),
+        ("@3", "@3"),
+        ("a b", "'a b'"),
+        (0.5, "0.5"),
+        (True, "true"),
+        (None, "null"),
+        ([1, 2], "[1,2]"),
+    ],
+)
+def test_plain_values_are_written_without_quotes(value: Any, text: str) -> None:
+    assert written(value) == text
+
+
+@pytest.mark.parametrize("status", get_args(Status))
+def test_only_finished_steps_without_a_result_are_resumable(status: Status) -> None:
+    assert step(status=status).resumable is (status in FINISHED and status != "done")
+    assert RESUMABLE < FINISHED
+
+
+BASE: dict[str, Any] = {
+    "operation": "a.b", "version": 1, "parameters": {"model": "@1", "n": 5}, "seed": 0, "input_hashes": {"model": "abc"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operation": "a.c"},
+        {"version": 2},
+        {"parameters": {"model": "@1", "n": 6}},
+        {"parameters": {"model": "@1", "m": 5}},
+        {"parameters": {"model": "@1", "n": "5"}},
+        {"seed": 1},
+        {"input_hashes": {"model": "abd"}},
+    ],
+)
+def test_other_work_has_another_key(change: dict[str, Any]) -> None:
+    assert identity_key(**{**BASE, **change}) != identity_key(**BASE)
+
+
+def test_the_same_work_has_the_same_key_whatever_the_inputs_are_numbered() -> None:
+    same = identity_key(**{**BASE, "parameters": {"n": 5, "model": "@41"}})
+    assert same == identity_key(**BASE)
+    assert len(same) == 64
