@@ -7,7 +7,7 @@ from typing import Any
 from engine.models.protocols import RotaryScaling
 from sessions.errors import CallError
 
-SUPPORTED = "GPT-2, Llama, Pythia (GPT-NeoX), GPT-J, Mistral, Qwen2, OPT and Phi are supported"
+SUPPORTED = "GPT-2, Llama, Pythia (GPT-NeoX), GPT-J, Mistral, Qwen2 and OPT are supported"
 
 
 def refuse_unsupported(config: dict[str, Any], where: str) -> None:

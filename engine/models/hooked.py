@@ -43,6 +43,7 @@ from sessions.artifacts import WeightProcessing
 from sessions.errors import CallError, IwbError, nearest
 
 _AS_TRAINED = WeightProcessing()
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
 _PROBE = 16  # tokens on which a conversion is compared with the checkpoint's own implementation
 # Largest accepted difference of log probabilities, in nats: rounding over many layers stays well below, while a wrong
 # activation, position or scale is far above. bfloat16 keeps 8 bits, float16 11.
@@ -90,7 +91,7 @@ def load_checkpoint(source: Source, *, device: str, dtype: str, processing: Weig
         bytes_needed=plan.needed,
         bytes_free=plan.free,
     )
-    tokenizer = _tokenizer(folder, source.text)
+    tokenizer = _tokenizer(folder, source.text, shape.d_vocab)
     model = Transformer(shape, state, tokenizer, handle, device=device, dtype=torch_dtype(dtype))
     del state
     _compare(model, theirs)
@@ -172,6 +173,10 @@ def _their_config(config: TransformerConfig) -> HookedTransformerConfig:
         parallel_attn_mlp=c.parallel_attn_mlp,
         positional_embedding_type={"learned": "standard", "rotary": "rotary", "none": "none"}[c.positions],
         rotary_dim=c.rotary_dim or None,
+        rotary_base=c.rotary_base,
+        rotary_adjacent_pairs=c.rotary_adjacent_pairs,
+        eps=c.eps,
+        attn_scale=c.attn_scale or math.sqrt(c.d_head),
         device="cpu",
     )
 
@@ -231,7 +236,7 @@ def _converted(
     """Our configuration, and the weights under HookedTransformer's names."""
     with _quietly_offline(), tempfile.TemporaryDirectory(prefix="iwb-") as neutral:
         # TransformerLens guesses the family from words in the path ("llama", "gemma"), so it is shown another one.
-        # It reads GPT-2's context from a field that only old configurations have.
+        # It reads some numbers from fields that only older configurations have.
         if any(word in neutral.lower() for word in ("llama", "gemma")):
             raise IwbError(f"the folder for temporary files ({neutral}) has a model's name in it", where, "set TMPDIR")
         told = {"n_ctx": config["n_positions"], **config} if "n_positions" in config else config
@@ -308,14 +313,16 @@ def _our_config(cfg: HookedTransformerConfig, config: dict[str, Any], where: str
     )
 
 
-def _tokenizer(folder: Path, where: str) -> CheckpointTokenizer:
+def _tokenizer(folder: Path, where: str, size: int) -> CheckpointTokenizer:
+    if not any(next(folder.glob(name), None) for name in _TOKENIZER_FILES):  # the library would make an empty one
+        raise CallError("the checkpoint has no tokenizer", where, "add its tokenizer.json")
     with _quietly_offline():
         try:
             inner = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # each tokenizer family fails in its own way when its files are missing
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise CallError(f"its tokenizer cannot be read ({reason[:160]})", where, "add tokenizer.json") from None
-    return CheckpointTokenizer(inner, name=where.rstrip("/").rpartition("/")[2] or where)
+    return CheckpointTokenizer(inner, name=where.rstrip("/").rpartition("/")[2] or where, size=size)
 
 
 @torch.no_grad()

@@ -74,9 +74,10 @@ class CheckpointTokenizer:
     Tokenizers that put a space before the text (SentencePiece, as in Llama 2) give `encode(" Mary") == encode("Mary")`.
     """
 
-    def __init__(self, inner: PreTrainedTokenizerBase, name: str) -> None:
+    def __init__(self, inner: PreTrainedTokenizerBase, name: str, size: int) -> None:
         self.name = name
         self._inner = inner
+        self._size = size  # of the model's embedding; a tokenizer may have been given more tokens than that
         begins = inner("a")["input_ids"][:1]
         self.bos_id: int | None = (
             int(inner.bos_token_id) if inner.bos_token_id is not None and begins == [inner.bos_token_id] else None
@@ -88,8 +89,15 @@ class CheckpointTokenizer:
         return [int(i) for i in self._inner.encode(text, add_special_tokens=False)]
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the text, without special tokens."""
-        return self._plain(text.removeprefix(" ") if self._adds_space else text)
+        """Ids of the text, without special tokens. CallError for a token the model has no embedding of."""
+        ids = self._plain(text.removeprefix(" ") if self._adds_space else text)
+        if beyond := [i for i in ids if i >= self._size]:
+            raise CallError(
+                f"token '{self.decode(beyond[:1])}' has id {beyond[0]}, and the model knows {self._size:,} tokens",
+                self.name,
+                "the tokenizer belongs to another model, or the text holds one of its added tokens",
+            )
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._inner.decode(list(ids), clean_up_tokenization_spaces=False))

@@ -41,10 +41,10 @@ def sentence_pieces() -> tokenizers.Tokenizer:
     return inner
 
 
-def wrapped(inner: tokenizers.Tokenizer, bos: str) -> CheckpointTokenizer:
+def wrapped(inner: tokenizers.Tokenizer, bos: str, size: int = 1000) -> CheckpointTokenizer:
     from transformers import PreTrainedTokenizerFast
 
-    return CheckpointTokenizer(PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=bos), "tiny")
+    return CheckpointTokenizer(PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=bos), "tiny", size)
 
 
 def test_words_are_split_at_white_space_with_or_without_a_leading_one() -> None:
@@ -88,6 +88,11 @@ def test_fragments_of_a_character_are_still_shown() -> None:
     assert len(ids) == 2
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(tokenizer.token_texts(ids))
     assert tokenizer.decode(ids) == "é"
+
+
+def test_a_token_without_an_embedding_is_told() -> None:
+    with pytest.raises(CallError, match=r"token 'W' has id \d+, and the model knows 5 tokens"):
+        wrapped(byte_level(), "<|end|>", size=5).encode("W")
 
 
 def test_sentence_pieces_begin_with_their_mark_and_add_the_space_themselves() -> None:
