@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -26,7 +27,9 @@ from sessions.export.heatmaps import heatmap
 from sessions.export.html import contents
 from sessions.export.markdown import code, fenced, plain
 from sessions.export.plots import curves
+from sessions.file import SessionFile
 from sessions.recipes import parse
+from sessions.steps import Environment
 
 HOSTILE = (
     '</pre><script>alert("x")</script><img src="http://evil.example/a.png"> ![p](http://evil.example/b.png) `` \x1b[31m'
@@ -88,6 +91,17 @@ def test_the_recipe_export_is_a_recipe(investigation: Any) -> None:
     assert [step.id for step in parse(export(investigation, "recipe")).steps] == [
         "model", "prompts", "sweep", "curve", "program",
     ]  # fmt: skip
+
+
+def test_a_session_file_exports_in_every_format(tmp_path: Path, kinds: dict[str, Any]) -> None:
+    with SessionFile.open(tmp_path / "a.iwb", create=True) as session:
+        step = session.add_step(operation="x.y", version=1, parameters={"n": 1}, seed=2, key="k", inputs={})
+        session.finish(step.id, list(kinds.values()), seconds=0.5, environment=Environment(torch="2.4.1"))
+        session.add_note("Seen.", step=step.id)
+        for to in FORMATS:
+            text = export(session, to, name="a")
+            assert "x.y" in text
+            assert to == "recipe" or ("Seen." in text and all(artifact.title in text for artifact in kinds.values()))
 
 
 # ---- JSON -----------------------------------------------------------------------------------------------------------

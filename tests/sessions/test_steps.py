@@ -64,8 +64,12 @@ def test_only_finished_steps_without_a_result_are_resumable(status: Status) -> N
 
 
 BASE: dict[str, Any] = {
-    "operation": "a.b", "version": 1, "parameters": {"model": "@1", "n": 5}, "seed": 0, "input_hashes": {"model": "abc"},
-}  # fmt: skip
+    "operation": "a.b",
+    "version": 1,
+    "parameters": {"model": "@1", "n": 5},
+    "seed": 0,
+    "input_hashes": {"model": "abc"},
+}
 
 
 @pytest.mark.parametrize(
