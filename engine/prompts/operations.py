@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -150,11 +149,9 @@ def _seen(prompts: Prompts, model: TransformerModel | None) -> Prompts:
 
 
 def _summarised(prompts: Prompts) -> Prompts:
-    """With one line: how many of what, and what is wrong with how many."""
-    groups = Counter(row.group for row in prompts.rows if row.group)
-    parts = [f"{len(prompts.rows):,} prompts"]
-    if len(groups) > 1:
-        parts.append(f"{len(groups)} groups")
+    """With one line beside the title: what they are, and what is wrong with how many."""
+    groups = {row.group for row in prompts.rows if row.group}
+    parts = [f"{len(groups)} groups"] if len(groups) > 1 else sorted(groups)
     paired = sum(bool(row.corrupt) for row in prompts.rows)
     parts.append("all with a corrupt partner" if paired == len(prompts.rows) else f"{paired:,} with a corrupt partner")
     if prompts.tokenizer:

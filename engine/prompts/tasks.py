@@ -51,7 +51,7 @@ TASKS: tuple[Task, ...] = (
         (greater_than.TEMPLATE,),
         ("year_01",),
         (),
-        ("probability_diff", "kl"),
+        ("prob_diff", "kl"),
         "Hanna et al. 2023",
     ),
     Task(

@@ -67,7 +67,8 @@ def test_make_says_what_it_made() -> None:
     assert len(made.rows) == 30
     assert made.task == "tpp"
     assert made.facts["seed"] == 5
-    assert "30 prompts, 7 groups, all with a corrupt partner" in made.summary
+    assert made.title == "tpp, 30 prompts"
+    assert made.summary == "7 groups, all with a corrupt partner"
     assert made.tokenizer == ""
     assert made == run("prompts.make", Context(seed=5), task="tpp", n="30")
 

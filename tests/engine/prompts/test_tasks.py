@@ -1,8 +1,10 @@
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from engine.circuits.asking import MetricName
 from engine.models.protocols import Tokenizer
 from engine.prompts import tpp
 from engine.prompts.reading import Reader
@@ -214,6 +216,7 @@ def test_tasks_are_listed_with_what_can_be_chosen() -> None:
     assert len(listed["tpp"]["templates"]) == 7
     assert len(listed["ioi"]["templates"]) == 15
     assert listed["tpp"]["corrupt"] == list(tpp.CORRUPT)
+    assert all(set(task["metrics"]) <= set(get_args(MetricName)) for task in listed.values())
 
 
 def test_word_lists_are_long_enough_and_say_no_word_twice() -> None:
