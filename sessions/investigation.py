@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from sessions.artifacts import AnyArtifact
@@ -11,6 +12,11 @@ from sessions.steps import Note, Step, Stored
 
 class Investigation(Protocol):
     """An investigation to read: its steps in order, what each left, and what people wrote beside it."""
+
+    @property
+    def path(self) -> Path:
+        """The session file; its stem is the investigation's name."""
+        ...
 
     def steps(self) -> Sequence[Step]: ...
 

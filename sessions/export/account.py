@@ -73,7 +73,10 @@ def ending(step: Step) -> str:
 
 def particulars(step: Step) -> list[tuple[str, str]]:
     """Name and value of everything a step's numbers depend on, for a list or a table. The command is not among them."""
-    rows = [(name, written(value)) for name, value in step.parameters.items()]
+    rows = [(name, written(value)) for name, value in step.parameters.items() if name in step.given]
+    rest = [f"{name}={written(value)}" for name, value in step.parameters.items() if name not in step.given]
+    if rest:
+        rows.append(("left at their defaults", " ".join(rest)))
     rows += [("seed", str(step.seed)), ("operation version", str(step.version)), ("started", moment(step.created))]
     environment = surroundings(step.environment)
     return [*rows, ("environment", environment)] if environment else rows

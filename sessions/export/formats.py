@@ -35,11 +35,11 @@ FORMATS: dict[str, Format] = {
 assert set(FORMATS) == set(get_args(To))
 
 
-def export(investigation: Investigation, to: str, *, name: str = "investigation") -> str:
+def export(investigation: Investigation, to: str, *, name: str = "") -> str:
     """The investigation as text in the format `to` (a key of FORMATS). CallError for an unknown one.
 
-    `name` is the title, and the file's name where a format refers back to it.
+    `name` is the title; without it, the session file's name.
     """
     if to not in FORMATS:
         raise CallError(f"unknown format '{to}'", "--to", nearest(to, FORMATS))
-    return FORMATS[to].write(investigation, name)
+    return FORMATS[to].write(investigation, name or investigation.path.stem)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from sessions.artifacts import AnyArtifact, Program, Table, Text
+from sessions.artifacts import AnyArtifact, Program, Prompts, Table, Text
 from sessions.export.account import Account, ArtifactAccount, StepAccount, ending, moment, overview, particulars
 from sessions.render import body
 from sessions.render.artifact import fact
-from sessions.render.tables import cells
+from sessions.render.tables import cells, prompt_cell
 from sessions.steps import Note
 
 _WIDTH = 100
@@ -54,6 +55,8 @@ def contents(artifact: AnyArtifact) -> str:
     match artifact:
         case Table() if artifact.rows:
             return _table(artifact)
+        case Prompts() if artifact.rows:
+            return _prompts(artifact)
         case Text():
             return quoted(artifact.markdown)
         case Program():
@@ -70,10 +73,24 @@ def _table(artifact: Table) -> str:
     rules = ["---:" if column.type in ("int", "float") else "---" for column in artifact.columns]
     shown = artifact.rows[:_MAX_ROWS]
     by_column = [cells(artifact, i, shown) for i in range(len(artifact.columns))]
-    rows = list(zip(*by_column))
+    return _rows(header, rules, list(zip(*by_column)), len(artifact.rows))
+
+
+def _prompts(artifact: Prompts) -> str:
+    shown = artifact.rows[:_MAX_ROWS]
+    names = [
+        n for n in ("clean", "corrupt", "answers", "foils", "group", "problem") if any(getattr(r, n) for r in shown)
+    ]
+    rows = [[str(i), *(prompt_cell(row, name) for name in names)] for i, row in enumerate(shown)]
+    text = _rows(["", *names], ["---:", *("---" for _ in names)], rows, len(artifact.rows))
+    rejected = "\n".join(f"- {plain(sentence)}" for sentence in artifact.rejected)
+    return text + (f"\n\nRejected rows:\n\n{rejected}" if rejected else "")
+
+
+def _rows(header: Sequence[str], rules: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:
     lines = ["| " + " | ".join(plain(text) for text in line) + " |" for line in (header, *rows)]
     lines.insert(1, "| " + " | ".join(rules) + " |")
-    more = f"\n\n{len(shown):,} of {len(artifact.rows):,} rows." if len(shown) < len(artifact.rows) else ""
+    more = f"\n\n{len(rows):,} of {total:,} rows." if len(rows) < total else ""
     return "\n".join(lines) + more
 
 

@@ -25,13 +25,18 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class RecipeStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step to do. `parameters` are TOML values, references among them as text. `comment` is written, never read."""
+    """One step to do. `parameters` are TOML values, references among them as text.
+
+    For the reader of the file only, written and never read back: `comment` stands above the step, and parameters named
+    in `defaults` stand last, marked as values that nobody chose.
+    """
 
     id: str
     operation: str
     parameters: dict[str, Any] = {}
     seed: int = 0
     comment: str = ""
+    defaults: tuple[str, ...] = ()
 
     def references(self) -> tuple[Reference, ...]:
         found: list[Reference] = []

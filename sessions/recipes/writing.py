@@ -28,7 +28,10 @@ def write(recipe: Recipe) -> str:
             block["seed"] = step.seed
         text = f"{_comment(step.comment)}[[step]]\n{tomli_w.dumps(block)}"
         if step.parameters:
-            text += f"\n[step.parameters]\n{tomli_w.dumps(step.parameters)}"
+            chosen = {name: value for name, value in step.parameters.items() if name not in step.defaults}
+            rest = {name: value for name, value in step.parameters.items() if name in step.defaults}
+            text += f"\n[step.parameters]\n{tomli_w.dumps(chosen)}"
+            text += f"# left at their defaults:\n{tomli_w.dumps(rest)}" if rest else ""
         parts.append(text)
     return "\n".join(parts)
 
@@ -76,6 +79,7 @@ def planned(investigation: Investigation) -> dict[int, RecipeStep]:
             parameters=_portable(step, ids, maker, stored),
             seed=step.seed,
             comment="\n".join(artifact.title for artifact in stored[step.id]),
+            defaults=tuple(name for name in step.parameters if name not in step.given),
         )
     return recipe
 
@@ -139,7 +143,9 @@ def _portable(
         # What TOML cannot say (a null in a list, a table) is JSON in a string, which list parameters read as well.
         return _json(value) if isinstance(value, dict) or _has_null(value) else value
 
-    return {name: value_of(name, value) for name, value in step.parameters.items()}
+    # An optional parameter that nobody gave says nothing; every other default is written, as a later iwb may change it.
+    said = {name: v for name, v in step.parameters.items() if v is not None or name in step.given}
+    return {name: value_of(name, value) for name, value in said.items()}
 
 
 def _has_null(value: Any) -> bool:

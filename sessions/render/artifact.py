@@ -52,7 +52,7 @@ def fact(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.4g}"
+            return f"{value:.6g}"
         case _:
             return msgspec.json.encode(value, enc_hook=str).decode()
 
@@ -107,7 +107,7 @@ def card_rows(artifact: Model) -> list[tuple[str, str]]:
         ("runs on", f"{artifact.device}, {artifact.dtype}"),
         ("weights", str(artifact.processing)),
         ("sha256", artifact.sha256 or "unknown"),
-        *((name, fact(value)) for name, value in artifact.config.items()),
+        *((name, fact(value)) for name, value in artifact.config.items() if value is not None),
     ]
     if artifact.bytes_needed:
         free = f" of {size(artifact.bytes_free)} free" if artifact.bytes_free else ""

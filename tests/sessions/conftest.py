@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ from sessions.steps import Environment, Note, Status, Step, Stored
 
 class MemoryInvestigation:
     """What the session file offers to readers, over lists."""
+
+    path = Path("memory.iwb")
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
@@ -77,6 +80,7 @@ class MemoryInvestigation:
         key: str | None = None,
         done: int = 0,
         total: int = 0,
+        defaults: tuple[str, ...] = (),
     ) -> int:
         """A step and what it left; gives the step's id. Parameters written `@N` become inputs."""
         values = parameters or {}
@@ -87,7 +91,7 @@ class MemoryInvestigation:
                 operation=operation,
                 version=1,
                 parameters=values,
-                given=tuple(values),
+                given=tuple(name for name in values if name not in defaults),
                 seed=seed,
                 key=f"key{number}" if key is None else key,
                 status=status,
@@ -248,6 +252,7 @@ def investigation(kinds: dict[str, AnyArtifact]) -> MemoryInvestigation:
         kinds["matrix"],
         kinds["table"],
         kinds["graph"],
+        defaults=("ablation", "threshold", "limit"),
     )
     session.add("circuits.curve", {"graph": "@5"}, kinds["series"], kinds["points"], kinds["text"])
     session.add("synthesis.program", {"model": "@1"}, kinds["automaton"], kinds["program"])

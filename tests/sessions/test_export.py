@@ -94,13 +94,14 @@ def test_the_recipe_export_is_a_recipe(investigation: Any) -> None:
 
 
 def test_a_session_file_exports_in_every_format(tmp_path: Path, kinds: dict[str, Any]) -> None:
-    with SessionFile.open(tmp_path / "a.iwb", create=True) as session:
+    with SessionFile.open(tmp_path / "tour of heads.iwb", create=True) as session:
         step = session.add_step(operation="x.y", version=1, parameters={"n": 1}, seed=2, key="k", inputs={})
         session.finish(step.id, list(kinds.values()), seconds=0.5, environment=Environment(torch="2.4.1"))
         session.add_note("Seen.", step=step.id)
         for to in FORMATS:
-            text = export(session, to, name="a")
+            text = export(session, to)
             assert "x.y" in text
+            assert "tour of heads" in text
             assert to == "recipe" or ("Seen." in text and all(artifact.title in text for artifact in kinds.values()))
 
 
@@ -416,7 +417,7 @@ def test_the_notebook_runs_the_recipe_step_by_step(investigation: Any, monkeypat
     assert calls == [
         ["models.load", "source=zoo:tpp"],
         ["prompts.make", "task=tpp", "n=100", "--seed", "1"],
-        ["circuits.head_sweep", "model=@1", "prompts=@2", "ablation=zero", "threshold=0.5", "limit=none"],
+        ["circuits.head_sweep", "model=@1", "prompts=@2", "ablation=zero", "threshold=0.5"],
         ["circuits.curve", "graph=@5"],
         ["synthesis.program", "model=@1"],
     ]

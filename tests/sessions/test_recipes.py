@@ -132,7 +132,7 @@ def test_a_session_becomes_the_recipe_of_its_finished_steps(investigation: Any) 
         ("program", "synthesis.program", 0),
     ]
     assert recipe.steps[2].parameters == {
-        "model": "@model", "prompts": "@prompts", "ablation": "zero", "threshold": 0.5, "limit": "none",
+        "model": "@model", "prompts": "@prompts", "ablation": "zero", "threshold": 0.5,
     }  # fmt: skip
     assert recipe.steps[3].parameters == {"graph": "@sweep.3"}  # artifact 5 is the sweep's third
     assert parse(write(recipe)).steps == tuple(without_comment(s) for s in recipe.steps)
@@ -178,6 +178,21 @@ def test_what_toml_cannot_say_becomes_json_text(investigation: Any) -> None:
     assert parse(write(recipe)).steps[-1] == without_comment(recipe.steps[-1])
 
 
+def test_what_nobody_chose_is_written_and_marked_so(investigation: Any) -> None:
+    given = investigation.steps()[2].given
+    assert "limit" not in given
+    assert "ablation" not in given
+    recipe = recipe_of(investigation)
+    lines = write(recipe).splitlines()
+    assert lines[lines.index("# left at their defaults:") + 1 :][:2] == ['ablation = "zero"', "threshold = 0.5"]
+    assert "limit" not in recipe.steps[2].parameters  # null, and nobody said so
+
+
+def test_an_emptied_parameter_is_said(investigation: Any) -> None:
+    investigation.add("circuits.read", {"limit": None})
+    assert recipe_of(investigation).steps[-1].parameters == {"limit": "none"}
+
+
 def test_titles_stand_above_their_steps(investigation: Any) -> None:
     lines = write(recipe_of(investigation, name="tour")).splitlines()
     assert lines[0] == "# tour"
@@ -213,7 +228,9 @@ def recipes(draw: st.DrawFn) -> Recipe:
         operation = draw(texts)
         comment = draw(texts)
         seed = draw(st.integers(0, 2**62))
-        steps.append(RecipeStep(id=name, operation=operation, parameters=parameters, seed=seed, comment=comment))
+        defaults = tuple(draw(st.sets(st.sampled_from(sorted(parameters))))) if parameters else ()
+        fields: dict[str, Any] = {"parameters": parameters, "seed": seed, "comment": comment, "defaults": defaults}
+        steps.append(RecipeStep(id=name, operation=operation, **fields))
     return Recipe(name=draw(texts), iwb=draw(texts), steps=tuple(steps))
 
 
