@@ -10,8 +10,9 @@ import msgspec
 
 from engine.catalogue import OPERATIONS
 from engine.catalogue import operation as find_operation
-from engine.operations import FieldInfo, OperationInfo, describe
+from engine.operations import describe
 from engine.server.facts import facts
+from sessions.parameters import FieldInfo, OperationInfo
 
 
 def answer(options: argparse.Namespace) -> int:

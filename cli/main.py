@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give back its exit status."""
     try:
         options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-        return options.answer(options)
+        return int(options.answer(options))
     except CancelledError as stopped:
         print(f"iwb: {stopped}", file=sys.stderr)
         return CANCELLED

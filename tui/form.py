@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from engine.operations import FieldInfo, OperationInfo, check_value
 from sessions.errors import CallError
+from sessions.parameters import FieldInfo, OperationInfo, check_value
 from sessions.steps import written
 from tui.selection import Selection
 from tui.store import Store

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from textual.fuzzy import FuzzySearch
 
-from engine.operations import OperationInfo, check_value
 from sessions.errors import CallError, nearest
+from sessions.parameters import OperationInfo, check_value
 
 
 class Entry(NamedTuple):

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.operations import OperationInfo
 from engine.server import protocol as wire
 from engine.server.frames import FrameError, frame, read_message
 from engine.server.places import runtime_folder, socket_path
 from sessions.errors import IwbError
+from sessions.parameters import OperationInfo
 from sessions.steps import Note
 
 T = TypeVar("T")

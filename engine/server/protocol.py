@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.operations import OperationInfo
 from sessions.artifacts import AnyArtifact
 from sessions.codec import Encoded, decode, encode
 from sessions.errors import ErrorRecord
+from sessions.parameters import OperationInfo
 from sessions.steps import Note, Step, Stored
 
 PROTOCOL = 1

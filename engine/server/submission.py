@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from engine.operations import FieldInfo, Operation, Params, describe, parse
+from engine.operations import Operation, Params, describe, parse
 from sessions.errors import CallError
 from sessions.file import SessionFile
+from sessions.parameters import FieldInfo
 from sessions.steps import identity_key
 
 WHOLE_FILE = 64 * 2**20  # bytes; larger files are identified by size and time of change

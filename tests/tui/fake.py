@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.operations import FieldInfo, OperationInfo
 from engine.server.protocol import (
     Accepted,
     EngineStatus,
@@ -24,6 +23,7 @@ from engine.server.protocol import (
 from sessions.artifacts import AnyArtifact, Axis, Edge, Graph, Matrix, Model, Node, Program, PromptRow, Prompts, Verdict
 from sessions.components import Head
 from sessions.errors import CallError, ErrorRecord, nearest
+from sessions.parameters import FieldInfo, OperationInfo
 from sessions.steps import Note, Step, Stored
 from tui.app import IwbApp
 from tui.keymap import Config

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.operations import FieldInfo, OperationInfo
+from sessions.parameters import FieldInfo, OperationInfo
 from tests.tui.fake import CATALOGUE, investigation
 from tui.form import Choice, field_named, fields_of, read
 from tui.link import Snapshot

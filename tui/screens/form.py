@@ -11,8 +11,8 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from engine.operations import FieldInfo, OperationInfo
 from sessions.errors import CallError, IwbError
+from sessions.parameters import FieldInfo, OperationInfo
 from tui.actions import Scope
 from tui.form import FormField, Read, field_named, fields_of, read
 from tui.screens.overlay import Overlay
