@@ -5,6 +5,7 @@ Rows of a pattern are queries, columns keys; each row is a distribution over the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,6 +62,12 @@ def answer_pairs(
     return _pairs(places)
 
 
+def named_pairs(at: Int[Tensor, "batch k"], places: Sequence[int]) -> Pairs:
+    """(last scored position, the place a name has in this prompt), where that is not later."""
+    queries = at[:, -1].tolist()
+    return _pairs([(row, query, key) for row, (query, key) in enumerate(zip(queries, places)) if key <= query])
+
+
 def _pairs(places: list[tuple[int, int, int]]) -> Pairs:
     return Pairs(*torch.tensor(places, dtype=torch.long).reshape(-1, 3).T)
 
@@ -91,4 +98,13 @@ def score(pattern: Float[Tensor, "batch layer head query key"], pairs: Pairs) ->
     return Score(found.double().sum(0), float((1 / (pairs.query + 1.0)).sum()), len(pairs.prompt))
 
 
-__all__ = ["Pairs", "Score", "answer_pairs", "induction_pairs", "patterns", "previous_token_pairs", "score"]
+__all__ = [
+    "Pairs",
+    "Score",
+    "answer_pairs",
+    "induction_pairs",
+    "named_pairs",
+    "patterns",
+    "previous_token_pairs",
+    "score",
+]

@@ -43,6 +43,7 @@ class HeadScores(Params, frozen=True, kw_only=True):
 def attention_patterns(params: AttentionPatterns, ctx: Context) -> Sequence[AnyArtifact]:
     """The attention of every head, prompt by prompt or averaged."""
     model, prompts = ctx.transformer(params.model), the_prompts(ctx, params.prompts)
+    prompts = _with_positions(model, prompts)
     start, stop = _range(params, prompts)
     batch = _tokens(model, prompts, start, stop, corrupt=params.side != "clean")
     n, pos = batch.tokens.shape
@@ -104,12 +105,23 @@ def attention_patterns(params: AttentionPatterns, ctx: Context) -> Sequence[AnyA
 
 def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
     """How much each head is a previous-token head, an induction head, and a reader of the answer."""
-    from engine.circuits.attention import answer_pairs, induction_pairs, patterns, previous_token_pairs, score
+    from engine.circuits.attention import (
+        answer_pairs,
+        induction_pairs,
+        named_pairs,
+        patterns,
+        previous_token_pairs,
+        score,
+    )
 
     model, prompts = ctx.transformer(params.model), the_prompts(ctx, params.prompts)
+    prompts = _with_positions(model, prompts)
+    first = prompts.rows[0].positions if prompts.rows else {}
+    names = [name for name in first if all(name in row.positions for row in prompts.rows)]
     batch = _tokens(model, prompts, 0, len(prompts.rows), corrupt=False, answers=True)
     n, step = len(batch.tokens), _at_once(model, batch)
     totals: dict[str, Any] = {}
+    places: dict[str, Any] = {}
     for begin in range(0, n, step):
         ctx.progress(begin, n, "attention")
         rows = slice(begin, begin + step)
@@ -122,6 +134,10 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
         ):
             found = score(pattern, pairs)
             totals[name] = totals[name].plus(found) if name in totals else found
+        for name in names:
+            at_name = [row.positions[name] for row in prompts.rows[rows]]
+            found = score(pattern, named_pairs(batch.at[rows], at_name))
+            places[name] = places[name].plus(found) if name in places else found
     ctx.progress(n, n, "attention")
     help_texts = {
         "previous token": "mean attention from token i to token i - 1",
@@ -139,6 +155,8 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
     for name, found in totals.items():
         values = found.mean.float().numpy()
         results.append(_score_matrix(model, name, values, found, facts | {"definition": help_texts[name]}))
+    if names:
+        results.append(_to_named(model, places, facts))
     c = model.config
     means = {name: found.mean.tolist() for name, found in totals.items()}
     lines = [
@@ -176,6 +194,33 @@ def _score_matrix(model: TransformerModel, name: str, values: Array, found: Any,
         axes=(layer_axis(model), head_axis(model)),
         unit="attention weight",
     )
+
+
+def _to_named(model: TransformerModel, places: dict[str, Any], facts: dict[str, Any]) -> Matrix:
+    values = np.stack([found.mean.float().numpy() for found in places.values()])
+    position, layer, head = np.unravel_index(int(np.nan_to_num(values).argmax()), values.shape)
+    name = list(places)[int(position)]
+    return Matrix(
+        title="Attention from the scored position to named positions",
+        summary=f"highest L{layer}H{head} to {name} with {values[position, layer, head]:.2f}",
+        facts=facts
+        | {
+            "definition": "mean attention from the last scored position to the position of that name",
+            "chance": {name: found.mean_chance if found.pairs else None for name, found in places.items()},
+        },
+        values=values,
+        axes=(Axis("position", tuple(places)), layer_axis(model), head_axis(model)),
+        unit="attention weight",
+    )
+
+
+def _with_positions(model: TransformerModel, prompts: Prompts) -> Prompts:
+    """Named positions count this model's tokens."""
+    from engine.prompts.tokenized import look
+
+    if prompts.tokenizer == model.tokenizer.name or not any(row.spans for row in prompts.rows):
+        return prompts
+    return look(prompts, model.tokenizer, model.config.n_ctx)
 
 
 def _number(value: float) -> float | None:

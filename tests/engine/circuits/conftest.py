@@ -193,6 +193,11 @@ def naive() -> Callable[..., Tensor]:
 
 
 @pytest.fixture(scope="session")
+def next_token_logits() -> Callable[..., Tensor]:
+    return naive_logits
+
+
+@pytest.fixture(scope="session")
 def batches() -> Callable[..., TokenBatch]:
     return make_batch
 
