@@ -344,9 +344,7 @@ def _field_wants(field: Widget, key: str) -> bool:
     """Whether a text field's own editing keys include this one."""
     if key in ("escape", "tab", "shift+tab"):
         return False
-    if isinstance(field, TextArea):
-        return key in field._bindings.key_to_bindings or key == "enter"
-    return key in field._bindings.key_to_bindings and key != "enter"
+    return key == "enter" or key in field._bindings.key_to_bindings
 
 
 def slow_line() -> bool:

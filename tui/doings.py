@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from textual.actions import SkipAction
 from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Input
@@ -88,9 +89,13 @@ class Doings(App[None], inherit_bindings=False):
                 return
             for name in _TEXTUAL_MOVES[way]:
                 method = getattr(widget, f"action_{name}", None)
-                if method is not None and (not name.startswith("scroll") or widget.allow_vertical_scroll):
+                if method is None:
+                    continue
+                try:
                     method()
-                    return
+                except SkipAction:  # nothing to scroll that way: ask what it lies in
+                    continue
+                return
             widget = widget.parent
 
     def open_focused(self) -> None:

@@ -33,6 +33,9 @@ class FindScreen(Overlay[None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         self._table.filter(event.value)
 
+    def on_input_submitted(self) -> None:
+        self.do_keep()
+
     def do_keep(self) -> None:
         self.dismiss(None)
 

@@ -60,6 +60,7 @@ class HelpScreen(Overlay[None]):
                 options.add_option(Option(text, id=action.id))
         if not options.option_count:
             options.add_option(Option(f"no key or help mentions '{query}'", disabled=True))
+        options.action_first()
 
     def _searched(self, action: Action) -> str:
         return f"{action.title} {action.help} {action.id} {self.bench.keymap.all_shown(action.id)}".lower()
