@@ -8,6 +8,7 @@ every row. What no plain expression of the allowed size gives is tried as `A if 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,8 +44,8 @@ class Bank:
         columns = [rows[:, k] for k in range(len(names))] + [np.full(len(rows), c) for c in constants]
         self.levels: dict[int, _Level] = {}
         self.seen = np.empty(0, dtype=np.uint64)
-        self._keep(1, np.array(columns, dtype=np.int64).reshape(len(leaves), len(rows)), [(leaf,) for leaf in leaves])
         self.full = False
+        self._keep(1, np.array(columns, dtype=np.int64).reshape(len(leaves), len(rows)), [(leaf,) for leaf in leaves])
 
     @property
     def largest(self) -> int:
@@ -56,14 +57,16 @@ class Bank:
         return hashed
 
     def grow(self) -> bool:
-        """Keep the expressions of the next size. False when that would be too many: then only `scan` goes further."""
+        """Keep the expressions of the next size. False when there are `most` of them already: the bank is full."""
         grown = self.largest + 1
-        if self.full or sum(len(level.how) for level in self.levels.values()) > self.most:
-            self.full = True
+        if self.full:
             return False
         self.levels[grown] = _Level(np.empty((0, self.levels[1].columns.shape[1]), dtype=np.int64), [])
         for columns, how in self._combinations(grown):
             self._keep(grown, columns, how)
+            if len(self.seen) > self.most:
+                self.full = True  # this level stays incomplete, and is the last
+                break
         return True
 
     def find(self, wanted: Columns) -> dict[int, Expression]:
@@ -83,21 +86,6 @@ class Bank:
                     found[int(k)] = self.expression(length, index)
         return found
 
-    def scan(self, wanted: Columns, progress: Callable[[], None] | None = None) -> dict[int, Expression]:
-        """The same for the size after the largest kept one, without keeping what is looked at."""
-        found: dict[int, Expression] = {}
-        targets = self.hashes(wanted)
-        for columns, how in self._combinations(self.largest + 1):
-            if progress is not None:
-                progress()
-            hits = np.flatnonzero(np.isin(self.hashes(columns), targets))
-            for index in hits:
-                for k in np.flatnonzero((wanted == columns[index]).all(axis=1)):
-                    found.setdefault(int(k), self._build(how[int(index)]))
-            if len(found) == len(wanted):
-                break
-        return found
-
     def expression(self, length: int, index: int) -> Expression:
         return self._build(self.levels[length].how[index])
 
@@ -112,8 +100,11 @@ class Bank:
         hashed = self.hashes(columns)
         _, first = np.unique(hashed, return_index=True)
         first = np.sort(first)
-        first = first[~np.isin(hashed[first], self.seen)]
-        self.seen = np.concatenate([self.seen, hashed[first]])
+        if len(self.seen):
+            place = np.searchsorted(self.seen, hashed[first]).clip(max=len(self.seen) - 1)
+            first = first[self.seen[place] != hashed[first]]
+        # Two sorted runs: the stable sort only merges them.
+        self.seen = np.sort(np.concatenate([self.seen, np.sort(hashed[first])]), kind="stable")
         before = self.levels.get(length)
         kept, made = columns[first], [how[k] for k in first]
         self.levels[length] = _Level(
@@ -168,31 +159,55 @@ class _Pairs(Sequence[tuple[Any, ...]]):
         return (self.symbol, self.left_size, self.start + row, self.right_size, int(self.usable[column]))
 
 
-def conditional(bank: Bank, wanted: Columns, *, largest_guard: int = 6) -> dict[int, Expression]:
-    """For each wanted column, the smallest `A if guard else B` with all three in the bank and A and B plain.
+def conditional(bank: Bank, wanted: Columns, *, largest_side: int = 3) -> dict[int, Expression]:
+    """For each wanted column, the smallest `A if guard else B`, A and B from the bank.
 
-    Guards are expressions of up to `largest_guard` symbols that are 0 or 1 on every row. A column that no guard splits
-    into two expressions of the bank is absent.
+    A guard is a comparison of two expressions of up to `largest_side` symbols, or a variable that is 0 or 1 on every
+    row. A column that no guard splits into two expressions of the bank is absent.
     """
     sizes = sorted(bank.levels)
     columns = np.concatenate([bank.levels[s].columns for s in sizes])
     places = [(s, k) for s in sizes for k in range(len(bank.levels[s].how))]
     lengths = np.array([s for s, _ in places])
     best: dict[int, tuple[int, Expression]] = {}
-    two_valued = np.flatnonzero((lengths <= largest_guard) & np.isin(columns, (0, 1)).all(axis=1))
-    for guard in [g for g in two_valued if 0 < columns[g].sum() < columns.shape[1]]:
-        mask = columns[guard] == 1
+    for mask, guard in _guards(bank, largest_side):
         sides = [_first_match(columns, wanted, side, bank.multiplier) for side in (mask, ~mask)]
         for k in range(len(wanted)):
             then, otherwise = sides[0][k], sides[1][k]
-            if then < 0 or otherwise < 0:
+            if then < 0 or otherwise < 0 or (k in best and lengths[then] + lengths[otherwise] >= best[k][0]):
                 continue
-            if k in best and lengths[then] + lengths[otherwise] >= best[k][0]:
-                continue
-            found: Expression = ("if", *(bank.expression(*places[i]) for i in (int(guard), then, otherwise)))
+            found: Expression = ("if", guard, bank.expression(*places[then]), bank.expression(*places[otherwise]))
             if k not in best or size(found) < best[k][0]:
                 best[k] = (size(found), found)
     return {k: expression for k, (_, expression) in best.items()}
+
+
+def _guards(bank: Bank, largest_side: int) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.bool_]], Expression]]:
+    """Conditions that hold on some rows and not on others, each set of rows (or its complement) once, short ones first.
+
+    The bank itself has no use for them: as a number, `k < 0` may be written shorter than as a comparison.
+    """
+    seen: set[bytes] = set()
+
+    def fresh(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> bool:
+        key = min(mask.tobytes(), (~mask).tobytes())
+        if mask.all() or not mask.any() or key in seen:
+            return False
+        seen.add(key)
+        return True
+
+    for k, column in enumerate(bank.levels[1].columns):
+        if np.isin(column, (0, 1)).all() and fresh(column == 1):
+            yield column == 1, bank.expression(1, k)
+    small = [s for s in sorted(bank.levels) if s <= largest_side]
+    for left_size, right_size in sorted(product(small, small), key=sum):
+        if left_size + right_size > largest_side + 1:
+            continue
+        for i, left in enumerate(bank.levels[left_size].columns):
+            for j, right in enumerate(bank.levels[right_size].columns):
+                for symbol, mask in (("<", left < right), ("==", left == right)):
+                    if fresh(mask):
+                        yield mask, (symbol, bank.expression(left_size, i), bank.expression(right_size, j))
 
 
 def _first_match(

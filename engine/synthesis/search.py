@@ -20,9 +20,10 @@ from engine.synthesis.program import Names, Parts, description_length, emit
 
 Columns = Int[np.ndarray[Any, Any], "column row"]
 LARGEST = 9  # description length of a plain formula
+CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
-MOST_NUMBERS = 24_000_000  # numbers a bank may hold
+MOST_NUMBERS = 2_000_000  # numbers a bank may hold
 
 
 class Found(NamedTuple):
@@ -113,9 +114,14 @@ def _outputs_of_new_state(
     return found.T
 
 
-def _constants(rows: Int[np.ndarray[Any, Any], "row variable"], members: Sequence[_Wanted]) -> list[int]:
-    """0, 1, 2, and the ends of the ranges that states, inputs and outputs take, with the numbers of values."""
-    seen = [rows, members[0].update, members[0].outputs]
+def _constants(machine: Mealy, rows: Int[np.ndarray[Any, Any], "row variable"], member: _Wanted) -> list[int]:
+    """0, 1, 2, and the ends of the ranges that states, inputs and outputs take, with the numbers of values.
+
+    Where a count was broken off by the length of the inputs, its end means nothing and is no constant.
+    """
+    inputs = len(machine.symbols[0])
+    broken_off = member.labelling.kind == "counter" and not machine.complete
+    seen = [rows[:, :inputs], member.outputs] + ([] if broken_off else [rows[:, inputs:], member.update])
     ends = {int(v) for part in seen if part.size for v in (part.min(), part.max(), part.max() + 1)}
     return sorted({0, 1, 2} | {abs(v) for v in ends if abs(v) <= 1000})
 
@@ -125,22 +131,23 @@ def _solve(
 ) -> list[tuple[_Formulas, Labelling]]:
     """The formulas of every labelling over these rows that may cost less than `cheapest`; None where there is none."""
     names = Names.of(len(machine.symbols[0]), members[0].labelling, machine.output.shape[2])
-    constants = _constants(rows, members)
-    bank = Bank(rows, (*names.inputs, *names.state), constants, most=MOST_NUMBERS // max(len(rows), 1) // 8)
+    constants = _constants(machine, rows, members[0])
+    bank = Bank(rows, (*names.inputs, *names.state), constants, most=MOST_NUMBERS // max(len(rows), 1))
     targets = _Targets([column for member in members for column in (*member.update, *member.outputs)])
     reading = _reading(members, names.state, constants)
     while True:
         targets.look(bank)
         found = [(_formulas(member, targets, reading), member.labelling) for member in members]
         whole = min([cheapest, *(formulas.cost for formulas, _ in found if formulas.whole)])
+        if whole == UNBOUNDED and (bank.largest >= CONDITIONAL or bank.full):
+            targets.split(bank)
+            found = [(_formulas(member, targets, reading), member.labelling) for member in members]
+            whole = min([whole, *(formulas.cost for formulas, _ in found if formulas.whole)])
         hope = min(
             (_least_cost(m, targets, bank.largest) for m, (f, _) in zip(members, found) if not f.whole), default=whole
         )
         if hope >= whole or bank.largest >= LARGEST or not bank.grow():
             break
-    if whole == UNBOUNDED:
-        targets.split(bank)
-        found = [(_formulas(member, targets, reading), member.labelling) for member in members]
     return found
 
 
@@ -203,7 +210,7 @@ def _formulas(member: _Wanted, targets: _Targets, reading: dict[int, tuple[Expre
     outputs = [targets.formula(column) for column in member.outputs]
     before = tuple(e for e in outputs if e is not None) if None not in outputs else None
     after = reading.get(id(member))
-    from_new = after is not None and (before is None or sum(map(size, after)) < sum(map(size, before)))
+    from_new = after is not None and (before is None or sum(map(size, after)) <= sum(map(size, before)))
     return _Formulas(
         tuple(e for e in update if e is not None) if None not in update else None,
         after if from_new else before,
