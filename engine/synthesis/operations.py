@@ -26,8 +26,8 @@ class ExtractParams(Params, frozen=True, kw_only=True):
     low: Annotated[int, Meta(description="smallest input", ge=-1000, le=1000)] = 0
     high: Annotated[int, Meta(description="largest input", ge=-1000, le=1000)] = 1
     tolerance: Annotated[
-        float | None,
-        Meta(description="hidden states this near are one state; none: the coarsest consistent clustering", gt=0),
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="hidden states this near are one state; none: the coarsest consistent clustering"),
     ] = None
     max_states: Annotated[int, Meta(description="give up beyond so many states", ge=1, le=4096)] = 256
 

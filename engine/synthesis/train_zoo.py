@@ -8,8 +8,8 @@ the weights because models know nothing of the subjects that use them.) About te
 
 What departs from the paper's training: a learning rate of 3e-3 falling along a cosine, a curriculum over positions,
 smaller batches, and for Balanced_Parenthesis sequences of length 14 in which half of the prefixes are kept alive (among
-uniform ones almost none is still balanced at the end), with noise on the hidden states (without it the networks keep the
-depth as ever smaller fractions, which runs out of digits a little beyond the length they are trained on).
+uniform ones almost none is still balanced at the end), with noise on the hidden states (without it they keep the
+depth as ever smaller fractions, which runs out of digits a little beyond the training length).
 Initialisation is torch's default. Of the exact networks the one with the fewest distinct states is kept.
 """
 
