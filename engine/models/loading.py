@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.hardware import choose_device, human_bytes, torch_dtype
+from engine.hardware import choose_device, free_memory, human_bytes, torch_dtype
 from engine.models.checkpoints import file_hash, read_header
 from engine.models.forecast import forecast, refuse_too_big
 from engine.models.protocols import TransformerConfig
@@ -110,7 +110,9 @@ def _load_file(
             raise CallError(f"weight processing ({processing}) is for transformers; this is an RNN", source.text)
         from engine.models.rnn import load_rnn
 
-        return load_rnn(source.path, config, source=source.text, device=device, dtype=torch_dtype(dtype))
+        network = load_rnn(source.path, config, source=source.text, device=device, dtype=torch_dtype(dtype))
+        network.handle = msgspec.structs.replace(network.handle, bytes_free=free_memory(device))
+        return network
     if family != "transformer":
         raise CallError(f"unknown family '{family}'", str(source.path.with_suffix(".json")), "transformer or rnn")
 

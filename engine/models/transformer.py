@@ -150,7 +150,7 @@ class Transformer:
                 self.handle.source,
                 "shorten the prompts or choose a model with a longer context",
             )
-        x = F.embedding(tokens, self.weights.embed)
+        x = F.embedding(tokens.to(self.device), self.weights.embed)
         return x if self.weights.positions is None else x + self.weights.positions[:length]
 
     def continue_from(
@@ -164,6 +164,7 @@ class Transformer:
     ) -> Float[Tensor, "rows pos_or_k d_model"]:
         """`run_from`, with gradients."""
         parallel, last = self.config.parallel_attn_mlp, self.config.n_layers - 1
+        at = None if at is None else at.to(self.device)
         if start == "mlp" and parallel:
             raise ValueError("attention and MLP run in parallel here: there is no residual stream between them")
         for now in range(layer, self.config.n_layers):
@@ -255,6 +256,7 @@ class Transformer:
         """`unembed`, with gradients."""
         w, b = self.weights.unembed, self.weights.b_unembed
         if columns is not None:
+            columns = columns.to(self.device)
             w, b = w[columns], None if b is None else b[columns]
         return F.linear(self.norm(residual, self.weights.ln_final), w, b)
 

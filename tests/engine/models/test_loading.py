@@ -275,3 +275,19 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gpu_computes_what_the_cpu_does(dtype: str) -> None:
+    here, there = loaded("zoo:tpp", device="cpu"), loaded("zoo:tpp", device="cuda", dtype=dtype)
+    tokens = torch.randint(1, here.config.d_vocab, (4, 12), generator=torch.Generator().manual_seed(0))
+    at = torch.full((4, 1), 11)
+    results = []
+    for model in (here, there):
+        cache = model.forward(tokens)
+        final = model.run_from(1, cache.resid_pre[1], at=at)
+        results.append(model.unembed(final, torch.arange(20)).float().cpu())
+    spread = float(results[0].std())
+    # TF32 is off by default, so float32 differs by rounding alone; bfloat16 keeps eight bits.
+    assert float((results[1] - results[0]).abs().max()) < (1e-3 if dtype == "float32" else 0.2) * spread
