@@ -7,6 +7,7 @@ from typing import Any
 
 from sessions.artifacts import PromptRow, Prompts, Table
 from sessions.render.layout import Style, columns, wrapped
+from sessions.render.layout import cells as wide
 from sessions.render.numbers import column
 
 
@@ -56,7 +57,7 @@ def prompts(artifact: Prompts, style: Style) -> list[str]:
     lines = [f"task {artifact.task}, {len(artifact.rows):,} rows" + _tokens(artifact)]
     if shown:
         rows = [[str(i), *(prompt_cell(row, name) for name in names)] for i, row in enumerate(shown)]
-        lines += columns(["", *names], rows, style, numeric=[True] + [False] * len(names))
+        lines += _side_by_side_or_stacked(["", *names], rows, style)
         lines += _more(len(shown), len(artifact.rows), "rows")
     problems = [f"row {i}: {row.problem}" for i, row in enumerate(artifact.rows) if row.problem]
     for title, entries in (("cannot be used", problems), ("rejected", list(artifact.rejected))):
@@ -65,6 +66,23 @@ def prompts(artifact: Prompts, style: Style) -> list[str]:
             for entry in entries[: style.max_rows]:
                 lines += wrapped("  " + entry, style, "    ")
             lines += _more(min(len(entries), style.max_rows), len(entries), "of these")
+    return lines
+
+
+def _side_by_side_or_stacked(header: list[str], rows: list[list[str]], style: Style) -> list[str]:
+    """One line a row where the longest fits; else its parts under each other, as a cut prompt shows nothing."""
+    widths = [max(wide(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    if sum(widths) + 2 * (len(widths) - 1) <= style.width:
+        return columns(header, rows, style, numeric=[True] + [False] * (len(header) - 1))
+    side, label = widths[0], len("corrupt")
+    lines: list[str] = []
+    for row in rows:
+        named = dict(zip(header[1:], row[1:]))
+        texts = [(name, named.pop(name)) for name in ("clean", "corrupt") if named.get(name)]
+        rest = style.dot.join(f"{name} {text}" for name, text in named.items() if text)
+        for k, (name, text) in enumerate([*texts, ("", rest)]):
+            index = row[0] if k == 0 else ""
+            lines += wrapped(f"{index:>{side}}  {name:<{label}}  {text}", style, " " * (side + label + 4))
     return lines
 
 

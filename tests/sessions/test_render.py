@@ -9,7 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.artifacts import AnyArtifact, Axis, Column, Curve, Edge, Graph, Matrix, Node, Points, Series, Table, Text
+from sessions.artifacts import (
+    AnyArtifact,
+    Axis,
+    Column,
+    Curve,
+    Edge,
+    Graph,
+    Matrix,
+    Node,
+    Points,
+    PromptRow,
+    Prompts,
+    Series,
+    Table,
+    Text,
+)
 from sessions.errors import CallError
 from sessions.render import body, duration, heading, number, render, size
 from sessions.render.layout import Style, cells, clip
@@ -203,6 +218,14 @@ def test_prompts_say_which_rows_cannot_be_used(kinds: dict[str, AnyArtifact]) ->
     assert re.search(r"0 +vec A = B \| +vec A = C \| +' B' +' C' +t1", text)
     assert "row 1: ' x' is not one token" in text
     assert "line 3: no column 'clean'" in text
+
+
+def test_long_prompts_are_stacked_not_cut() -> None:
+    row = PromptRow(clean="a " * 60 + "CLEAN", corrupt="a " * 60 + "CORRUPT", answers=(" x",), group="t")
+    text = body(Prompts(title="p", task="own", rows=(row, row)), width=80)
+    assert text.count("CLEAN") == text.count("CORRUPT") == 2
+    assert "answers ' x' · group t" in text
+    assert "foils" not in text
 
 
 @pytest.mark.parametrize("foreign", ["\x1b[2J\x1b]0;owned\x07", "\u202eevil", "a\rb", "\x9b31m"])
