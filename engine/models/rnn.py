@@ -145,7 +145,7 @@ def load_rnn(
         family="rnn",
         architecture="mips-rnn",
         sha256=hashlib.sha256(data).hexdigest(),
-        config=msgspec.to_builtins(shape),
+        config=msgspec.json.decode(msgspec.json.encode(shape)),  # lists, as they come back from a file
         parameters=parameters,
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
