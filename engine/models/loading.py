@@ -73,7 +73,8 @@ def reload(handle: Model) -> TransformerModel | RecurrentModel:
 def _same_config(recorded: Model, now: Model) -> bool:
     """Fields that a newer iwb added count as their defaults."""
     if recorded.family != "transformer" or now.family != "transformer":
-        return recorded.config == now.config
+        # As JSON: a tuple comes back from the session file as a list.
+        return msgspec.json.encode(recorded.config, order="sorted") == msgspec.json.encode(now.config, order="sorted")
     return msgspec.convert(recorded.config, TransformerConfig) == msgspec.convert(now.config, TransformerConfig)
 
 
