@@ -85,6 +85,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=LoadParams,
         gives=("model",),
         function=load,
+        files=("source",),
     ),
     Operation(
         name="models.inspect",
@@ -94,6 +95,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=InspectParams,
         gives=("table",),
         function=inspect,
+        files=("source",),
         interactive=True,
     ),
 )

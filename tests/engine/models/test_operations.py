@@ -37,6 +37,11 @@ def test_loading_leaves_a_handle_that_survives_the_file(tmp_path: Path) -> None:
     assert notes[-1] == "1/1 mine"
 
 
+def test_sources_may_be_files_of_the_client() -> None:
+    """The engine may run elsewhere than the person: relative paths are completed where the request was made."""
+    assert all(operation.files == ("source",) for operation in OPERATIONS)
+
+
 def test_looking_gives_a_table() -> None:
     table, _ = run(INSPECT, source="zoo:tpp")
     assert isinstance(table, Table)
