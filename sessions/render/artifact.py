@@ -45,7 +45,7 @@ def heading(artifact: AnyArtifact, *, width: int = 100, ascii_only: bool = False
 
 
 def fact(value: Any) -> str:
-    """A fact's value as text: floats short, structures as JSON."""
+    """A fact's value as text: floats short, switches by those that are on, structures as JSON."""
     match value:
         case str():
             return value
@@ -53,6 +53,8 @@ def fact(value: Any) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.6g}"
+        case dict() if value and all(isinstance(item, bool) for item in value.values()):
+            return " + ".join(name for name, item in value.items() if item) or "none"
         case _:
             return msgspec.json.encode(value, enc_hook=str).decode()
 

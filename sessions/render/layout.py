@@ -91,21 +91,34 @@ def wrapped(text: str, style: Style, indent: str = "") -> list[str]:
 def columns(
     header: Sequence[str], rows: Sequence[Sequence[str]], style: Style, *, numeric: Sequence[bool], gap: str = "  "
 ) -> list[str]:
-    """A table as lines: numbers to the right, text to the left, the widest text columns cut until all fit."""
-    widths = [max([cells(h), *(cells(row[i]) for row in rows)]) for i, h in enumerate(header)]
+    """A table as lines: numbers to the right, text to the left. To fit, first headings are broken over lines, then the
+    widest text is cut."""
+    values = [max([1, *(cells(row[i]) for row in rows)]) for i in range(len(header))]
+    widths = [max(width, cells(name)) for width, name in zip(values, header)]
     room = style.width - len(gap) * (len(widths) - 1)
-    while sum(widths) > room:
-        text = [i for i, is_number in enumerate(numeric) if not is_number and widths[i] > 4] or list(range(len(widths)))
-        widest = max(text, key=lambda i: widths[i])
-        if widths[widest] <= 4:
-            break
-        widths[widest] -= 1
+    words = [max([1, *(cells(word) for word in name.split())]) for name in header]
+    _shrink(widths, [max(pair) for pair in zip(values, words)], room)
+    _shrink(widths, [max(width, 4) if number else min(width, 12) for width, number in zip(values, numeric)], room)
+    _shrink(widths, [width if number else 4 for width, number in zip(values, numeric)], room)
+    _shrink(widths, [4] * len(widths), room)
 
-    def line(values: Iterable[str]) -> str:
+    def line(texts: Iterable[str]) -> str:
         parts = [
-            (right if numeric[i] else left)(clip(value, widths[i], style), widths[i]) for i, value in enumerate(values)
+            (right if numeric[i] else left)(clip(text, widths[i], style), widths[i]) for i, text in enumerate(texts)
         ]
         return gap.join(parts).rstrip()
 
+    broken = [textwrap.wrap(inline(name), widths[i], break_long_words=False) for i, name in enumerate(header)]
+    height = max([1, *map(len, broken)])
+    heads = [line(parts) for parts in zip(*([""] * (height - len(lines)) + lines for lines in broken))]
     rule = ("-" if style.ascii_only else "─") * min(style.width, sum(widths) + len(gap) * (len(widths) - 1))
-    return [line(header), rule, *(line(row) for row in rows)]
+    return [*heads, rule, *(line(row) for row in rows)]
+
+
+def _shrink(widths: list[int], least: Sequence[int], room: int) -> None:
+    """Take from the widest columns, never below `least`, until all fit the room or nothing is left to take."""
+    while sum(widths) > room:
+        candidates = [i for i, width in enumerate(widths) if width > least[i]]
+        if not candidates:
+            return
+        widths[max(candidates, key=lambda i: widths[i])] -= 1

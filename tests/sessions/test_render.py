@@ -141,6 +141,24 @@ def test_a_long_table_says_how_much_of_it_is_there() -> None:
     assert len(text.splitlines()) == 8
 
 
+def test_to_fit_headings_are_broken_before_anything_is_cut() -> None:
+    columns = tuple(Column(name, "float", unit="logits") for name in ("before", "after", "held out"))
+    table = Table(title="t", columns=(Column("verdict", "text"), *columns), rows=(("removed", 10.5, -13.25, 0.5),) * 2)
+    wide, narrow = body(table, width=80).splitlines(), body(table, width=40).splitlines()
+    assert wide[0].split("  ") == ["verdict", "before [logits]", "after [logits]", "held out [logits]"]
+    assert [line.split() for line in narrow[:2]] == [
+        ["before", "after", "held", "out"],
+        ["verdict", "[logits]", "[logits]", "[logits]"],
+    ]
+    assert narrow[3].split() == wide[2].split() == ["removed", "10.50", "-13.25", "0.5000"]
+    assert "…" in body(table, width=24)
+
+
+def test_switches_among_the_facts_are_said_by_those_that_are_on() -> None:
+    facts = {"processing": {"fold_ln": True, "center": False}, "none_of": {"a": False}}
+    assert heading(Text(title="t", markdown="", facts=facts)).splitlines()[1] == "processing fold_ln · none_of none"
+
+
 def test_an_empty_table_names_its_columns() -> None:
     assert (
         body(Table(title="t", columns=(Column("a", "text"), Column("b", "int")), rows=())) == "no rows; columns: a, b"
