@@ -9,10 +9,12 @@ import numpy as np
 from sessions.artifacts import Array, Points, Series
 from sessions.export import svg
 from sessions.export.colours import CURVES, colour
+from sessions.render.curves import whole
 from sessions.render.numbers import column, number
 
 _WIDTH, _HEIGHT = 640.0, 300.0
 _LEFT, _TOP, _BOTTOM = 70.0, 14.0, 40.0
+_SHORT = 6  # characters of a label that may stand beside its point; longer ones only show under the pointer
 LARGEST_CURVE = 2000  # points drawn of one curve; more cannot be told apart at this width
 
 
@@ -34,7 +36,7 @@ class _Axes:
         parts = [
             svg.element("path", d=f"M{left:.5g} {top:.5g}V{bottom:.5g}H{right:.5g}", stroke="#666666", fill="none")
         ]
-        xs, ys = np.linspace(self.x0, self.x1, 5).tolist(), np.linspace(self.y0, self.y1, 5).tolist()
+        xs, ys = whole(np.linspace(self.x0, self.x1, 5)), whole(np.linspace(self.y0, self.y1, 5))
         for value, name in zip(xs, column(xs, 3)):
             place = self.at(value, self.y0)[0]
             parts.append(svg.text(place, bottom + 15, name, text_anchor="middle"))
@@ -127,6 +129,7 @@ def scatter(artifact: Points) -> str:
     values = None if artifact.colour is None else np.asarray(artifact.colour, dtype=np.float64)
     low, high = _span(values) if values is not None else (0.0, 1.0)
     labelled = len(artifact.labels) == len(xy)
+    room = labelled and len(xy) <= 40 and max(map(len, artifact.labels)) <= _SHORT
     for i, point in enumerate(xy):
         if not np.isfinite(point[:2]).all():
             continue
@@ -148,7 +151,7 @@ def scatter(artifact: Points) -> str:
                 stroke_width=0.4,
             )
         )
-        if labelled and len(xy) <= 40:
+        if room:
             parts.append(svg.text(at[0] + 6, at[1] + 4, artifact.labels[i]))
     hidden = int((~np.isfinite(xy[:, :2]).all(axis=1)).sum())
     words = [f"{len(xy):,} points"]

@@ -27,7 +27,7 @@ def series(artifact: Series, style: Style) -> list[str]:
     lines = [
         left(name, side) + " " + spark(curve.y, low, high, room, style) for name, curve in zip(names, artifact.curves)
     ]
-    x = column([_whole(artifact.x)[0], _whole(artifact.x)[-1]])
+    x = column([whole(artifact.x)[0], whole(artifact.x)[-1]])
     lines.append(
         f"{artifact.x_name} {x[0]} to {x[1]} ({len(artifact.x):,} points); "
         f"{artifact.y_name or 'height'} {number(low)} [{style.bars}] {number(high)}"
@@ -54,15 +54,15 @@ def spark(y: Array, low: float, high: float, room: int, style: Style) -> str:
 
 
 def _as_rows(artifact: Series, style: Style) -> list[str]:
-    header, by_column = [artifact.x_name], [column(_whole(artifact.x))]
+    header, by_column = [artifact.x_name], [column(whole(artifact.x))]
     for curve in artifact.curves:
         header.append(curve.name)
         by_column.append(_with_band(curve))
     return ["", *columns(header, list(zip(*by_column)), style, numeric=[True] * len(header))]
 
 
-def _whole(x: Array) -> list[float]:
-    """Steps and counts are whole numbers even where the array is of floats."""
+def whole(x: Array) -> list[float]:
+    """The numbers, as whole ones where all are: steps and counts are, even in an array of floats."""
     values: list[float] = x.tolist()
     return [int(v) for v in values] if all(np.isfinite(v) and v == int(v) for v in values) else values
 

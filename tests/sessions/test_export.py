@@ -285,6 +285,20 @@ def test_a_curve_is_broken_where_a_value_is_missing() -> None:
     assert len(picture.findall("circle")) == 4
 
 
+def test_short_labels_stand_beside_points_and_long_ones_under_the_pointer() -> None:
+    for label, beside in (("s0", True), ("state 0, after 3 inputs", False)):
+        picture = svg(contents(Points(title="p", xy=np.eye(2), labels=(label, label))))
+        assert (label in [text.text for text in picture.findall("text")]) is beside
+        assert [(c.findtext("title") or "").partition(":")[0] for c in picture.findall("circle")] == [label, label]
+
+
+def test_ticks_of_whole_numbers_are_whole() -> None:
+    picture = svg(curves(Series(title="s", x=np.arange(9), x_name="x", curves=(Curve("c", np.arange(9) / 8),))))
+    texts = [text.text for text in picture.findall("text")]
+    assert texts[:5] == ["0", "2", "4", "6", "8"]
+    assert texts[5:10] == ["0.00", "0.25", "0.50", "0.75", "1.00"]
+
+
 def test_code_is_coloured_and_an_unknown_language_is_plain() -> None:
     assert '<span class="k">def</span>' in contents(Program(title="p", source="def f(): pass"))
     assert "def f" in contents(Program(title="p", source="def f", language="no such language"))
