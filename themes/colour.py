@@ -21,6 +21,7 @@ Rgb = tuple[int, int, int]
 LEVELS = 24  # steps of a sequential map in true colour, and 2 * 12 + 1 of a diverging one
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:-=+*#%@"
+SIGNED_ASCII_SHADES = " .:=*#%@"  # stands beside a sign, so it has none
 
 # Anchors of the published maps (matplotlib 3.9), at equal distances; between them we interpolate in RGB.
 _VIRIDIS: tuple[Rgb, ...] = (
@@ -147,9 +148,11 @@ def diverging(depth: Depth, dark: bool = True) -> tuple[Rgb, ...]:
     return blue[::-1] + orange[1:]
 
 
-def shades(depth: Depth) -> str:
+def shades(depth: Depth, signed: bool = False) -> str:
     """The ramp of characters that stands for a number where colour cannot, from nothing to full."""
-    return ASCII_SHADES if depth == "ascii" else SHADES
+    if depth != "ascii":
+        return SHADES
+    return SIGNED_ASCII_SHADES if signed else ASCII_SHADES
 
 
 def _interpolated(anchors: tuple[Rgb, ...], levels: int) -> tuple[Rgb, ...]:

@@ -123,6 +123,7 @@ class SweepPane(Pane):
             limits_name="scale of the heads" if grid.limits else "",
             unit=heads.unit,
             marks=grid.marks,
+            title=self._conditions(heads),
         )
         ranked = self._ranking_table()
         if ranked is not None:
@@ -156,16 +157,18 @@ class SweepPane(Pane):
         if heads is None:
             return ""
         words = [heads.title]
-        facts = heads.facts
-        if "clean" in facts and isinstance(facts["clean"], float):
-            words.append(f"clean {facts['clean']:.4g}")
-        if "n" in facts:
-            words.append(f"n {facts['n']}")
-        if facts.get("weights"):
-            words.append(f"weights {facts['weights']}")
         if self.shown and self.shown.progress:
             words.append(time_left(self.shown.progress.remaining))
         return " · ".join(w for w in words if w)
+
+    def _conditions(self, heads: Matrix) -> str:
+        """What the numbers depend on, in a line over the heatmap."""
+        facts = heads.facts
+        words = [f"{name} {facts[name]}" for name in ("metric", "ablation") if name in facts]
+        if isinstance(facts.get("clean"), float):
+            words.append(f"clean {facts['clean']:.4g}")
+        words += [f"{name} {facts[name]}" for name in ("n", "weights") if name in facts]
+        return (" | " if self.query_one(Heatmap).picture.inks.depth == "ascii" else " · ").join(words)
 
     def store_changed(self, changes: Changes) -> None:
         if "progress" in changes:

@@ -135,16 +135,17 @@ class AutomatonPicture:
                 self.cells[(x + right, y + down)] = Cell(character, node.id)
 
     def _table(self, graph: Graph) -> None:
-        """State x input: where it goes and what it writes (labels read as `input/output`)."""
+        """State x input: where it goes and what it writes (labels read as `input/output`, several joined by `, `)."""
         moves: dict[str, dict[str, str]] = {}
         symbols: list[str] = []
         names = {n.id: n.label for n in self.nodes}
         for edge in graph.edges:
-            reads, _, writes = edge.label.partition("/")
-            if reads not in symbols:
-                symbols.append(reads)
-            arrow = f"{names.get(edge.target, edge.target)}" + (f" / {writes}" if writes else "")
-            moves.setdefault(edge.source, {})[reads] = arrow
+            for label in edge.label.split(", "):
+                reads, _, writes = label.partition("/")
+                if reads not in symbols:
+                    symbols.append(reads)
+                arrow = names.get(edge.target, edge.target) + (f" / {writes}" if writes else "")
+                moves.setdefault(edge.source, {})[reads] = arrow
         symbols.sort()
         header = ["state", *(f"reads {s}" if s else "next" for s in symbols)]
         rows = [[n.label + (" *" if n.accepting else ""), *(moves.get(n.id, {}).get(s, "-") for s in symbols)]

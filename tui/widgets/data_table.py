@@ -36,6 +36,7 @@ class RowTable(LineWidget):
         super().__init__(name=name, id=id, classes=classes, disabled=disabled)
         self.model = TableRows()
         self.place = 0  # position of the cursor in model.order
+        self.skipped = 0  # columns scrolled out, after the first
         self.top = 0
         self.empty = "no rows"
         self.marked: frozenset[int] = frozenset()
@@ -62,7 +63,7 @@ class RowTable(LineWidget):
             if old.sort_column is not None or old.filter_text:
                 self.model.filter(old.filter_text)
         else:
-            self.place = self.top = 0
+            self.place = self.top = self.skipped = 0
         self.place = max(0, min(self.place, len(self.model.order) - 1))
         self._keep_in_view()
         self.refresh()
@@ -111,7 +112,7 @@ class RowTable(LineWidget):
 
     @property
     def _lines(self) -> int:
-        return max(1, self.size.height - 2)
+        return max(1, self.size.height - 1 - self.model.header_lines)
 
     def _keep_in_view(self) -> bool:
         before = self.top
@@ -134,7 +135,8 @@ class RowTable(LineWidget):
         if self._keep_in_view():
             self.refresh()
         else:
-            at, was = self.place - self.top + 1, before - self.top + 1
+            head = self.model.header_lines
+            at, was = self.place - self.top + head, before - self.top + head
             self.repaint([(0, was, width, 1), (0, at, width, 1), (0, height - 1, width, 1)])
         if not quiet and self.row is not None:
             self.post_message(self.Highlighted(self, self.row))
@@ -153,13 +155,17 @@ class RowTable(LineWidget):
         }
         if where in steps:
             self._go(self.place + steps[where])
+        elif where in ("left", "right"):
+            most = self.model.most_skipped(self.size.width - 2)
+            self.skipped = max(0, min(most, self.skipped + (1 if where == "right" else -1)))
+            self.refresh()
 
     def chosen(self) -> None:
         if self.row is not None:
             self.post_message(self.Selected(self, self.row))
 
     def on_click(self, event: events.Click) -> None:
-        line = event.y - self.gutter.top - 1
+        line = event.y - self.gutter.top - self.model.header_lines
         if 0 <= line < self._lines and self.top + line < len(self.model.order):
             self._go(self.top + line)
 
@@ -168,22 +174,24 @@ class RowTable(LineWidget):
         width, height = self.size
         plain = inks.depth == "ascii"
         model = self.model
-        widths = model.layout(width - 2)
+        head, room = model.header_lines, width - 2
         if y == 0:
-            return [("  " + model.header(widths, plain), inks.title)]
+            return [("  " + model.header(room, self.skipped, plain), inks.title)]
+        if y == 1 and head == 2:
+            return [("  " + model.units(room, self.skipped, plain), inks.dim)]
         if y == height - 1 and height > 2:
             return [(clipped(self._footing(), width, plain), inks.dim)]
         if not model.order:
             nothing = f"no row matches '{model.filter_text}'" if model.filter_text else self.empty
-            return [(clipped(nothing, width, plain), inks.dim)] if y == 1 else []
-        at = self.top + y - 1
+            return [(clipped(nothing, width, plain), inks.dim)] if y == head else []
+        at = self.top + y - head
         if at >= len(model.order):
             return []
         index = model.order[at]
         here = at == self.place
         lead = (">" if plain else "▸") if here else " "
         lead += ("*" if plain else "•") if index in self.marked else " "
-        text = lead + model.line(index, widths, plain)
+        text = lead + model.line(index, room, self.skipped, plain)
         return [(text.ljust(width), inks.accent)] if here and self.has_focus else [(text, inks.text)]
 
     def _footing(self) -> str:
@@ -194,6 +202,8 @@ class RowTable(LineWidget):
         if self.model.sort_column is not None:
             way = "down" if self.model.reverse else "up"
             words.append(f"sorted by {self.model.columns[self.model.sort_column].name}, {way}")
+        if self.model.most_skipped(self.size.width - 2) or self.skipped:
+            words.append("more columns: h l")
         return ", ".join(words)
 
     def on_focus(self) -> None:

@@ -26,6 +26,8 @@ from tui.widgets.heatmap_layout import (
 )
 from tui.widgets.inks import Inks, Piece, clipped, style_of
 
+SHORTEST_READOUT = 20  # beside the legend; with less room the readout has the line for itself
+
 Rectangle = tuple[int, int, int, int]  # x, y, width, height, from the pane's upper left corner
 
 
@@ -105,7 +107,7 @@ class HeatmapPicture:
         """Lay out, pool and quantise for the present matrix, size and colours."""
         rows, columns = self.data.values.shape
         width, height = self.size
-        if rows == 0 or columns == 0 or width < 4 or height < 2:
+        if rows == 0 or columns == 0 or width < 6 or height < 2:
             self.layout = None
             return
         depth, dark = self.inks.depth, self.inks.dark
@@ -127,7 +129,7 @@ class HeatmapPicture:
         self.pooled = pooled(values, self.layout.row_factor, self.layout.column_factor)
         signed = self.data.scale == "diverging"
         self._colours = diverging(depth, dark) if signed else sequential(depth, self.map, dark)
-        ramp = len(shades(depth))
+        ramp = len(shades(depth, signed))
         count = len(self._colours) or (2 * ramp - 1 if signed else ramp)
         self.levels = quantised(self.pooled, self.limits, count)
         self._marked = frozenset(self._pooled_cell(r, c) for r, c in self.data.marks)
@@ -211,7 +213,8 @@ class HeatmapPicture:
         width, height = self.size
         if self.layout.legend:
             return 0, height - 2, width, 1
-        return 0, height - 1, max(1, width - self._legend_width() - 1), 1
+        room = width - self._legend_width() - 1
+        return 0, height - 1, width if room < SHORTEST_READOUT else room, 1
 
     def index_at(self, x: int, y: int) -> tuple[int, int] | None:
         """The matrix index drawn at a place of the pane, if any (for the mouse)."""
@@ -275,7 +278,7 @@ class HeatmapPicture:
         width, height = self.size
         inks = self.inks
         if self.layout is None:
-            empty = "nothing to draw" if self.data.values.size == 0 else f"needs at least 4x2, has {width}x{height}"
+            empty = "nothing to draw" if self.data.values.size == 0 else f"needs at least 6x2, has {width}x{height}"
             return [(clipped(empty, width), inks.dim)] if y == 0 else []
         plain = inks.depth == "ascii"
         if self.layout.title and y == 0:
@@ -291,7 +294,9 @@ class HeatmapPicture:
         if y == height - (2 if self.layout.legend else 1):
             if self.layout.legend:
                 return [(clipped(self.readout(), width, plain), inks.text)]
-            room = max(1, width - self._legend_width() - 1)
+            room = width - self._legend_width() - 1
+            if room < SHORTEST_READOUT:
+                return [(clipped(self.readout(), width, plain), inks.text)]
             return [(clipped(self.readout(), room, plain).ljust(room + 1), inks.text), *self._legend()]
         return []
 
@@ -399,7 +404,7 @@ class HeatmapPicture:
     def _shade_cell(self, row: int, column: int, cursor: bool) -> Piece:
         assert self.layout is not None
         level = int(self.levels[row, column])
-        ramp, cell = shades(self.inks.depth), self.layout.cell
+        ramp, cell = shades(self.inks.depth, self.data.scale == "diverging"), self.layout.cell
         fill, style = " " * cell, self.inks.text
         if level != MISSING:
             if self.data.scale == "diverging":
@@ -431,9 +436,12 @@ class HeatmapPicture:
             picked = np.rint(np.linspace(0, len(self._colours) - 1, 13)).astype(int)
             bar = [(" ", style_of(None, self._colours[int(i)])) for i in picked]
         else:
-            ramp = shades(self.inks.depth)
-            text = ("-" + ramp[:0:-1] + ramp + "+") if self.data.scale == "diverging" else ramp
-            bar = [(text[:13].center(13), self.inks.text)]
+            signed = self.data.scale == "diverging"
+            ramp = shades(self.inks.depth, signed)
+            steps = range(-5, 6) if signed else range(13)
+            most = 5 if signed else 12
+            text = "".join(ramp[round(abs(i) / most * (len(ramp) - 1))] for i in steps)
+            bar = [(f"-{text}+" if signed else text, self.inks.text)]
         tail = clipped(high + words, max(1, self.size[0] - len(low) - 13), self.inks.depth == "ascii")
         return [(low, ends), *bar, (tail, ends)]
 

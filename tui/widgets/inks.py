@@ -57,6 +57,17 @@ def merged(pieces: list[Piece]) -> list[Segment]:
     return out
 
 
+def cut(pieces: list[Piece], width: int) -> list[Piece]:
+    """The pieces up to a width."""
+    out: list[Piece] = []
+    for text, style in pieces:
+        if width <= 0:
+            break
+        out.append((text[:width], style))
+        width -= len(text)
+    return out
+
+
 def clipped(text: str, width: int, ascii_only: bool = False) -> str:
     """The text in at most `width` columns, ending in an ellipsis where something was cut."""
     if len(text) <= width:

@@ -8,7 +8,7 @@ from textual.message import Message
 
 from sessions.artifacts import Series
 from tui.widgets.heatmap_layout import Floats
-from tui.widgets.inks import Inks, Piece, clipped, style_of
+from tui.widgets.inks import Inks, Piece, clipped, cut, style_of
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.plot_frame import DotCanvas, nice_ticks, tick_text
 
@@ -113,6 +113,10 @@ class SeriesPicture:
         return "  ".join(words)
 
     def line(self, y: int) -> list[Piece]:
+        """One line of the pane, at most as wide as the pane."""
+        return cut(self._line(y), self.size[0])
+
+    def _line(self, y: int) -> list[Piece]:
         width, height = self.size
         inks, series, canvas = self.inks, self.series, self._canvas
         plain = inks.depth == "ascii"

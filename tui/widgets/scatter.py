@@ -8,7 +8,7 @@ from textual.message import Message
 
 from sessions.artifacts import Points
 from themes.colour import sequential
-from tui.widgets.inks import Inks, Piece, clipped, style_of
+from tui.widgets.inks import Inks, Piece, clipped, cut, style_of
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.plot_frame import nice_ticks, tick_text
 
@@ -105,6 +105,10 @@ class PointsPicture:
         return f"{label}  ({where}){colour}"
 
     def line(self, y: int) -> list[Piece]:
+        """One line of the pane, at most as wide as the pane."""
+        return cut(self._line(y), self.size[0])
+
+    def _line(self, y: int) -> list[Piece]:
         width, height = self.size
         inks, plain = self.inks, self.inks.depth == "ascii"
         if not self._order:

@@ -15,6 +15,8 @@ Cell = str | int | float | bool | None
 Row = Sequence[Cell]
 SAMPLED = 2000  # rows looked at for column widths; looking at all of 200 000 would cost a visible pause
 
+NARROWEST = 12  # a text column keeps this much when space is short
+
 _CONDITION = re.compile(r"\s*(.+?)\s*(<=|>=|!=|<|>|=)\s*(.+?)\s*")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
@@ -38,13 +40,22 @@ class TableRows:
         sample = rows if len(rows) <= SAMPLED else [*rows[:SAMPLED], *rows[-100:]]
         self.decimals = tuple(_decimals(c, i, sample) for i, c in enumerate(self.columns))
         self.widths = tuple(
-            max(len(self.heading(i)) + 2, max((len(self.text(i, r[i])) for r in sample if i < len(r)), default=0))
+            max(
+                len(self.columns[i].name) + 2,
+                len(self.unit(i)),
+                *(len(self.text(i, r[i])) for r in sample if i < len(r)),
+            )
             for i in range(len(self.columns))
         )
 
-    def heading(self, column: int) -> str:
-        of = self.columns[column]
-        return f"{of.name} ({of.unit})" if of.unit else of.name
+    def unit(self, column: int) -> str:
+        unit = self.columns[column].unit
+        return f"({unit})" if unit else ""
+
+    @property
+    def header_lines(self) -> int:
+        """Names, and a second line for units where some column has one: they would widen every column otherwise."""
+        return 2 if any(c.unit for c in self.columns) else 1
 
     def numeric(self, column: int) -> bool:
         return self.columns[column].type in ("int", "float")
@@ -100,37 +111,66 @@ class TableRows:
         return [i for i in everything if any(words in self.text(c, v).lower() for c, v in enumerate(self.rows[i]))]
 
     def layout(self, width: int) -> tuple[int, ...]:
-        """Column widths for a pane: natural if they fit, else the widest text columns give way, down to 4."""
+        """Column widths for a pane: natural if they fit, else the widest text columns give way, down to 12."""
         widths = list(self.widths)
         while widths and sum(widths) + 2 * (len(widths) - 1) > width:
-            texts = [i for i in range(len(widths)) if widths[i] > 4 and not self.numeric(i)]
+            texts = [i for i in range(len(widths)) if widths[i] > NARROWEST and not self.numeric(i)]
             if not texts:
                 break
             widest = max(texts, key=lambda i: widths[i])
             excess = sum(widths) + 2 * (len(widths) - 1) - width
             others = sorted((widths[i] for i in texts if i != widest), reverse=True)
-            floor = max(4, others[0] - 1 if others else 4)
-            widths[widest] = max(floor, widths[widest] - excess, 4)
+            floor = max(NARROWEST, others[0] - 1 if others else NARROWEST)
+            widths[widest] = max(floor, widths[widest] - excess)
         if widths and sum(widths) + 2 * (len(widths) - 1) < width and not self.numeric(len(widths) - 1):
             widths[-1] = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
         return tuple(widths)
 
-    def line(self, index: int, widths: Sequence[int], ascii_only: bool = False) -> str:
-        """Row `index` of the given rows as one line of text."""
-        parts: list[str] = []
-        for column, (value, width) in enumerate(zip(self.rows[index], widths, strict=False)):
-            text = clipped(self.text(column, value), width, ascii_only)
-            parts.append(text.rjust(width) if self.numeric(column) else text.ljust(width))
-        return "  ".join(parts)
+    def columns_in(self, width: int, skipped: int = 0) -> tuple[int, ...]:
+        """The columns drawn in a pane: the first always, then those after the `skipped` ones that begin in it."""
+        widths = self.layout(width)
+        drawn = [0, *range(1 + skipped, len(widths))] if widths else []
+        used, out = 0, []
+        for column in drawn:
+            if used >= width:
+                break
+            out.append(column)
+            used += widths[column] + 2
+        return tuple(out)
 
-    def header(self, widths: Sequence[int], ascii_only: bool = False) -> str:
-        arrows = ("^", "v") if ascii_only else ("▲", "▼")
+    def most_skipped(self, width: int) -> int:
+        """How many columns must be skipped for the last one to be whole; 0 when all fit."""
+        widths = self.layout(width)
+        for skipped in range(len(widths)):
+            kept = [0, *range(1 + skipped, len(widths))]
+            if sum(widths[c] + 2 for c in kept) - 2 <= width:
+                return skipped
+        return max(0, len(widths) - 2)
+
+    def line(self, index: int, width: int, skipped: int = 0, ascii_only: bool = False) -> str:
+        """Row `index` of the given rows as one line of text."""
+        row = self.rows[index]
+        return self._joined([(c, self.text(c, row[c])) for c in self.columns_in(width, skipped)], width, ascii_only)
+
+    def header(self, width: int, skipped: int = 0, ascii_only: bool = False) -> str:
+        """The columns' names; the sorted one carries an arrow."""
+        arrows = (" ^", " v") if ascii_only else (" ▲", " ▼")
+        names = [
+            (c, self.columns[c].name + (arrows[int(self.reverse)] if self.sort_column == c else ""))
+            for c in self.columns_in(width, skipped)
+        ]
+        return self._joined(names, width, ascii_only)
+
+    def units(self, width: int, skipped: int = 0, ascii_only: bool = False) -> str:
+        return self._joined([(c, self.unit(c)) for c in self.columns_in(width, skipped)], width, ascii_only)
+
+    def _joined(self, cells: Sequence[tuple[int, str]], width: int, ascii_only: bool) -> str:
+        widths = self.layout(width)
         parts: list[str] = []
-        for column, width in enumerate(widths):
-            arrow = " " + arrows[int(self.reverse)] if self.sort_column == column else ""
-            text = clipped(self.heading(column), max(1, width - len(arrow)), ascii_only) + arrow
-            parts.append(text.rjust(width) if self.numeric(column) else text.ljust(width))
-        return "  ".join(parts)
+        for column, text in cells:
+            cut = clipped(text, widths[column], ascii_only)
+            parts.append(cut.rjust(widths[column]) if self.numeric(column) else cut.ljust(widths[column]))
+        return clipped("  ".join(parts).rstrip(), width, ascii_only)
 
 
 def _decimals(column: Column, at: int, rows: Sequence[Row]) -> int:
