@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.hardware import choose_device, free_memory, human_bytes, torch_dtype
+from engine.hardware import choose_device, free_memory, human_bytes, is_out_of_memory, torch_dtype
 from engine.models.checkpoints import file_hash, read_header
 from engine.models.forecast import forecast, refuse_too_big
 from engine.models.protocols import TransformerConfig
@@ -37,11 +37,20 @@ def load_model(
     found = find_source(source)
     place = choose_device(device)
     torch_dtype(dtype)
-    if found.kind == "file":
-        return _load_file(found, place, dtype, processing)
-    from engine.models.hooked import load_checkpoint
+    try:
+        if found.kind == "file":
+            return _load_file(found, place, dtype, processing)
+        from engine.models.hooked import load_checkpoint
 
-    return load_checkpoint(found, device=place, dtype=dtype, processing=processing)
+        return load_checkpoint(found, device=place, dtype=dtype, processing=processing)
+    except (RuntimeError, MemoryError) as error:  # the forecast held, but something else took the memory meanwhile
+        if not is_out_of_memory(error):
+            raise
+        raise IwbError(
+            f"memory ran out while the model was loaded; {human_bytes(free_memory(place))} are free on {place}",
+            source,
+            "load it as bfloat16, choose a smaller model, or close what else uses the memory",
+        ) from None
 
 
 def reload(handle: Model) -> TransformerModel | RecurrentModel:
@@ -90,7 +99,7 @@ def available_models() -> list[dict[str, Any]]:
                 "source": source,
                 "family": str(config.get("family", "transformer")),
                 "title": str(config.get("title") or path.stem),
-                "summary": str(config.get("summary", "")),
+                "summary": str(config.get("summary") or _outline(config)),
                 "parameters": sum(tensor.size for tensor in header.values()),
                 "bytes": path.stat().st_size,
                 "bundled": True,
@@ -98,6 +107,18 @@ def available_models() -> list[dict[str, Any]]:
         )
     cached = [{"source": name, "family": "transformer", "title": name, "bundled": False} for name in hub_cache()]
     return models + cached
+
+
+def _outline(config: dict[str, Any]) -> str:
+    """The shape in a few words, from a bundled configuration."""
+    if config.get("family") == "rnn":
+        return ", ".join(f"{config[name]} {name}" for name in ("hidden", "inputs", "outputs") if name in config)
+    return shape_in_words(transformer_config(config, Path("zoo")))
+
+
+def shape_in_words(config: TransformerConfig) -> str:
+    layers = f"{config.n_layers} layer{'s' if config.n_layers != 1 else ''} x {config.n_heads} heads"
+    return f"{layers}{'' if config.d_mlp else ', attention only'}, width {config.d_model}"
 
 
 def _load_file(
@@ -178,11 +199,9 @@ def make_handle(
     revision: str = "",
 ) -> Model:
     """The handle of a transformer, with a summary a person can read at a glance."""
-    layers = f"{config.n_layers} layer{'s' if config.n_layers != 1 else ''} x {config.n_heads} heads"
-    kind = layers + ("" if config.d_mlp else ", attention only")
     return Model(
         title=title,
-        summary=f"{config.architecture}, {kind}, width {config.d_model}, {parameters:,} parameters "
+        summary=f"{config.architecture}, {shape_in_words(config)}, {parameters:,} parameters "
         f"({human_bytes(bytes_needed)}), {dtype} on {device}, {processing}",
         source=source,
         family="transformer",

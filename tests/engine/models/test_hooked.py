@@ -18,6 +18,7 @@ from engine.models.loading import load_model, reload
 from engine.models.transformer import Transformer
 from sessions.artifacts import WeightProcessing
 from sessions.errors import CallError, IwbError
+from tests.engine.models.test_hub import COMMIT, put
 from tests.engine.models.test_tokenizers import byte_level, sentence_pieces
 
 VOCAB = 320
@@ -282,6 +283,24 @@ def test_a_checkpoint_without_a_tokenizer_is_told(checkpoint: Callable[[str], Pa
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(CallError, match="tokenizer cannot be read"):
         load_model(str(folder))
+
+
+def test_a_checkpoint_in_the_cache_is_loaded_by_its_name(
+    checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot = put(tmp_path, "org/tiny-llama", "config.json")
+    edited(checkpoint("llama"), snapshot)
+    handle = load_model("org/tiny-llama", device="cpu").handle
+    assert (handle.source, handle.revision, handle.title) == ("org/tiny-llama", COMMIT, "tiny-llama")
+    assert handle.sha256 == load_model(str(checkpoint("llama")), device="cpu").handle.sha256
+
+
+def test_a_configuration_that_its_own_library_cannot_read_is_told(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(CallError, match="the checkpoint cannot be read"):
+        load_model(str(edited(checkpoint("llama"), tmp_path, hidden_act="swoosh")))
 
 
 def test_a_name_without_network_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

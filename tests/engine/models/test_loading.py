@@ -158,6 +158,15 @@ def test_a_model_too_big_for_memory_is_refused_before_its_weights_are_read(
         load_model(str(file), device="cpu")
 
 
+def test_memory_that_runs_out_after_all_is_one_sentence(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes")
+
+    monkeypatch.setattr("engine.models.transformer.arrange", exhausted)
+    with pytest.raises(IwbError, match=r"memory ran out while the model was loaded; .* are free on cpu"):
+        load_model(str(file), device="cpu")
+
+
 def test_processing_keeps_probabilities_and_is_recorded(file: Path) -> None:
     flags = WeightProcessing(fold_ln=True, center_writing_weights=True, center_unembed=True, fold_value_biases=True)
     plain = loaded(file)
@@ -259,7 +268,7 @@ def test_what_is_available_is_told_without_torch(tmp_path: Path, monkeypatch: py
     models = available_models()
     assert [m["source"] for m in models] == [*zoo_sources(), "EleutherAI/pythia-70m"]
     json.dumps(models)
-    assert all(m["parameters"] > 0 for m in models if m["bundled"])
+    assert all(m["parameters"] > 0 and m["summary"] for m in models if m["bundled"])
     assert sources.hub_cache() == ("EleutherAI/pythia-70m",)
 
 
