@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Container, Horizontal
@@ -19,9 +20,10 @@ from textual.widgets import Input, TextArea
 
 from engine.server.protocol import StepChanged
 from sessions.errors import IwbError
+from sessions.steps import Step
 from tui.actions import BY_ID, Action, Scope
 from tui.actions.action import VIEW_SCOPES
-from tui.chrome import Banner, Header, Hints, Line, StatusLine, TabStrip
+from tui.chrome import Banner, Header, Hints, Line, Notice, StatusLine, TabStrip
 from tui.doings import Doings
 from tui.investigation import Investigation
 from tui.keymap import Config, Keymap, read_config
@@ -91,6 +93,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
             "hints": Hints(),
         }
         self.main = Container(id="main")
+        self.notice = Notice()
         self.context, self.inspector = ContextPane(), Inspector()
         yield self._lines["header"]
         yield self._lines["tabs"]
@@ -99,6 +102,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
             yield self.context
             yield self.main
             yield self.inspector
+        yield self.notice
         yield self._lines["status"]
         yield self._lines["hints"]
 
@@ -199,16 +203,21 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
 
     def say(self, text: str) -> None:
         """A message in the last line, until the next key. It also lands in the log."""
-        self.message = text
         self.investigation.store.note_log(text)
-        if self._lines:
-            self.refresh_lines("hints")
+        self.show_message(text)
 
     def trouble(self, text: str) -> None:
         """A mistake or refusal: said in place and kept in the log."""
-        self.message = text
         self.investigation.store.note_log(text, "error")
+        self.show_message(text)
+
+    def show_message(self, text: str) -> None:
+        """Put a message into the last line, or above it if it is longer; an empty one takes it away."""
+        self.message = text
         if self._lines:
+            long = cell_len(text) >= self.size.width
+            self.notice.text = text if long else ""
+            self.notice.set_class(long, "-shown")
             self.refresh_lines("hints")
 
     # ---- following store and selection
@@ -277,7 +286,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         if step.id not in self.investigation.mine:
             return
         if step.status == "failed":
-            self.trouble(f"step {step.id} {step.operation} failed: {step.error or 'no reason was given'}")
+            self.trouble(f"step {step.id} {step.operation} failed: {_reason(step)}")
             return
         here = any(self.view.fits(stored, step) for stored in event.artifacts)
         if step.status == "done" and event.artifacts and not here:
@@ -320,8 +329,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
     async def do(self, action: Action) -> None:
         """Do an action, or say why it cannot be done now."""
         if self.message:
-            self.message = ""
-            self.refresh_lines("hints")
+            self.show_message("")
         reason = action.enabled(self)
         if reason is not None:
             self.say(f"{action.title}: {reason}")
@@ -338,6 +346,13 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
 
     def on_descendant_focus(self) -> None:
         self.refresh_lines("hints")
+
+
+def _reason(step: Step) -> str:
+    """Why a step failed, without naming its operation a second time."""
+    if step.error is None:
+        return "no reason was given"
+    return str(step.error).removeprefix(f"{step.operation}: ")
 
 
 def _field_wants(field: Widget, key: str) -> bool:

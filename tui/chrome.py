@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 from textual.content import Content
+from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
@@ -114,6 +115,17 @@ class StatusLine(Line):
         return truncate_middle(" " + " · ".join(parts), width)
 
 
+class Notice(Widget):
+    """A message too long for the last line, whole, above it; hidden otherwise."""
+
+    DEFAULT_CSS = "Notice { display: none; height: auto; max-height: 4; } Notice.-shown { display: block; }"
+    can_focus = False
+    text: reactive[str] = reactive("", layout=True)
+
+    def render(self) -> Content:
+        return Content(" " + self.text)
+
+
 class Hints(Line):
     """The keys that can be pressed here and now, ordered by use; or the last message, until the next key."""
 
@@ -123,7 +135,8 @@ class Hints(Line):
         if self.screen is not app.screen:
             return Content("")  # what lies over the views has hints of its own
         if app.message:
-            return Content.styled(truncate_end(" " + app.message, width), Style(bold=True))
+            fits = cell_len(app.message) < width
+            return Content.styled(" " + app.message, Style(bold=True)) if fits else Content("")
         parts: list[str | tuple[str, Style]] = []
         used = 0
         for action in hinted(app):

@@ -33,34 +33,56 @@ CREATED = 1_700_000_000.0
 
 CATALOGUE = (
     OperationInfo(
-        name="models.load", title="Load a model", summary="A model, ready to be used.", gives=("model",), version=1, interactive=False,
+        name="models.load",
+        title="Load a model",
+        summary="A model, ready to be used.",
+        gives=("model",),
+        version=1,
+        interactive=False,
         fields=(
             FieldInfo(name="source", type="str", help="what to load", required=True),
-            FieldInfo(name="dtype", type="choice", choices=("float32", "bfloat16"), default="float32", help="number format"),
+            FieldInfo(name="dtype", type="choice", choices=("float32", "bfloat16"), default="float32", help="numbers"),
             FieldInfo(name="fold_ln", type="bool", default=False, help="fold the norms"),
         ),
     ),
     OperationInfo(
-        name="prompts.make", title="Make prompts", summary="A seeded set of prompts.", gives=("prompts",), version=1, interactive=False,
+        name="prompts.make",
+        title="Make prompts",
+        summary="A seeded set of prompts.",
+        gives=("prompts",),
+        version=1,
+        interactive=False,
         fields=(
             FieldInfo(name="task", type="choice", choices=("tpp", "ioi"), default="tpp", help="the task"),
             FieldInfo(name="n", type="int", minimum=1, maximum=1000, default=100, help="how many prompts"),
         ),
     ),
     OperationInfo(
-        name="prompts.open", title="Open prompts", summary="Prompts from a file.", gives=("prompts",), version=1, interactive=False,
+        name="prompts.open",
+        title="Open prompts",
+        summary="Prompts from a file.",
+        gives=("prompts",),
+        version=1,
+        interactive=False,
         fields=(FieldInfo(name="path", type="str", required=True, help="the file"),),
     ),
     OperationInfo(
-        name="circuits.head_sweep", title="Ablate every head", summary="What each head does to the metric.", gives=("matrix",), version=1, interactive=False,
+        name="circuits.head_sweep",
+        title="Ablate every head",
+        summary="What each head does to the metric.",
+        gives=("matrix",),
+        version=1,
+        interactive=False,
         fields=(
             FieldInfo(name="model", type="artifact", kind="model", required=True, help="the model"),
             FieldInfo(name="prompts", type="artifact", kind="prompts", required=True, help="the prompts"),
-            FieldInfo(name="ablation", type="choice", choices=("zero", "mean", "resample"), default="zero", help="what replaces a head"),
+            FieldInfo(
+                name="ablation", type="choice", choices=("zero", "mean", "resample"), default="zero", help="by what"
+            ),
             FieldInfo(name="strength", type="float", minimum=0, maximum=1, default=1.0, help="how much of it"),
         ),
     ),
-)  # fmt: skip
+)
 
 
 def a_model(source: str = "zoo:tpp") -> Model:
@@ -89,7 +111,9 @@ def a_sweep(done: int = 24) -> Matrix:
     values = np.random.default_rng(0).normal(size=(4, 6))
     values.flat[done:] = np.nan
     axes = (Axis("layer", tuple(map(str, range(4)))), Axis("head", tuple(map(str, range(6)))))
-    return Matrix(title="logit difference, zero", values=values, axes=axes, scale="diverging", facts={"ablation": "zero"})
+    return Matrix(
+        title="logit difference, zero", values=values, axes=axes, scale="diverging", facts={"ablation": "zero"}
+    )
 
 
 def a_graph() -> Graph:
@@ -98,7 +122,9 @@ def a_graph() -> Graph:
 
 
 def a_program() -> Program:
-    verdict = Verdict(against="the network", agreed=1024, tested=1024, exhaustive=True, domain="all bit strings of length 10")
+    verdict = Verdict(
+        against="the network", agreed=1024, tested=1024, exhaustive=True, domain="all bit strings of length 10"
+    )
     return Program(title="parity", source="def parity(bits):\n    return sum(bits) % 2\n", verdicts=(verdict,))
 
 
@@ -133,7 +159,9 @@ class FakeFile:
     def snapshot(self, path: Path) -> Snapshot | None:
         if self.broken:
             raise CallError(self.broken, str(path))
-        return Snapshot(tuple(self.steps.values()), tuple(self.stored.values()), tuple(self.notes), dict(self.view_state))
+        return Snapshot(
+            tuple(self.steps.values()), tuple(self.stored.values()), tuple(self.notes), dict(self.view_state)
+        )
 
     def artifact(self, path: Path, artifact: int) -> AnyArtifact:
         return self.payloads[artifact]
@@ -149,7 +177,9 @@ def investigation() -> FakeFile:
     file.add(file.add_step("circuits.head_sweep", parameters=at, inputs=inputs), a_sweep())
     file.add(file.add_step("circuits.greedy_sweep", parameters=at, inputs=inputs), a_graph())
     file.add(file.add_step("synthesis.program", parameters={"model": "@1"}, inputs={"model": 1}), a_program())
-    file.add_step("circuits.head_sweep", "interrupted", parameters={**at, "ablation": "mean"}, inputs=inputs, done=9, total=24)
+    file.add_step(
+        "circuits.head_sweep", "interrupted", parameters={**at, "ablation": "mean"}, inputs=inputs, done=9, total=24
+    )
     return file
 
 
@@ -179,7 +209,9 @@ class FakeEngine:
         if partial is not None:
             self.say(Partial.of(step, partial))
 
-    def finish(self, step: int, *artifacts: AnyArtifact, status: Any = "done", error: ErrorRecord | None = None) -> None:
+    def finish(
+        self, step: int, *artifacts: AnyArtifact, status: Any = "done", error: ErrorRecord | None = None
+    ) -> None:
         ended = msgspec.structs.replace(self.file.steps[step], status=status, seconds=2.5, error=error)
         self.file.steps[step] = ended
         stored = tuple(self.file.add(ended, artifact) for artifact in artifacts)
@@ -222,7 +254,11 @@ class FakeEngine:
         self.file.view_state[key] = value
 
     async def ask(self, topic: Topic) -> dict[str, Any]:
-        return {"models": [{"source": "zoo:tpp", "family": "transformer", "title": "tpp", "parameters": 123_456, "bundled": True}]}
+        return {
+            "models": [
+                {"source": "zoo:tpp", "family": "transformer", "title": "tpp", "parameters": 123_456, "bundled": True}
+            ]
+        }
 
     async def shutdown(self) -> None:
         self.asked.append(("shutdown",))
@@ -234,7 +270,9 @@ class FakeEngine:
 class FakeBench:
     """An app with its fake file and engine. `engine` is there once the app has connected."""
 
-    def __init__(self, file: FakeFile | None = None, path: Path = Path("case.iwb"), config: Config | None = None) -> None:
+    def __init__(
+        self, file: FakeFile | None = None, path: Path = Path("case.iwb"), config: Config | None = None
+    ) -> None:
         self.file = file or investigation()
         self.engines: list[FakeEngine] = []
         self.refuse = ""

@@ -1,4 +1,4 @@
-"""The one table of actions: documented, reachable, without clashes; every row's method exists; reasons are sentences."""
+"""The one table of actions: documented, reachable, without clashes; every row's method exists; reasons are words."""
 
 from __future__ import annotations
 

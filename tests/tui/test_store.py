@@ -23,7 +23,14 @@ from tui.store import CACHE_ARTIFACTS, Store
 
 def a_step(number: int, status: str = "running") -> Step:
     return Step(
-        id=number, operation="circuits.head_sweep", version=1, parameters={}, seed=0, key="k", status=status, created=0.0
+        id=number,
+        operation="circuits.head_sweep",
+        version=1,
+        parameters={},
+        seed=0,
+        key="k",
+        status=status,
+        created=0.0,
     )  # type: ignore[arg-type]
 
 

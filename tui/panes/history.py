@@ -136,7 +136,8 @@ class HistoryPane(Pane):
         head = [STATUS_GLYPHS[step.status], count, when, span(step.seconds), f"seed {step.seed}"]
         parts.append((" · ".join(p for p in head if p) + "\n", dim))
         if step.resumable:
-            parts.append((f"{self.app.keymap.shown('history.resume')} goes on from where it stopped\n", bold))
+            way = "tries it again" if step.status == "failed" and not step.done else "goes on from where it stopped"
+            parts.append((f"{self.app.keymap.shown('history.resume')} {way}\n", bold))
         if step.error is not None:
             parts.append((f"✗ {step.error}\n", bold))
         for stored in self.store.of_step(step.id):

@@ -182,7 +182,8 @@ def token_lines(row: PromptRow, prompts: Prompts, width: int) -> Content:
     names = {at: name for name, at in row.positions.items()} if row.clean_tokens else {}
     parts: list[Content | str | tuple[str, Style]] = []
     if not row.clean_tokens:
-        parts.append(("no model has looked at these prompts yet: words, not tokens\n", Style(dim=True)))
+        why = f"{prompts.tokenizer} cannot read this prompt" if prompts.tokenizer else "no model has looked at it yet"
+        parts.append((f"words, not tokens: {why}\n", Style(dim=True)))
     count = max(len(clean), len(corrupt))
     cells = []
     for at in range(count):
