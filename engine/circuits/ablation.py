@@ -49,21 +49,23 @@ def mean_replacement(caches: Iterable[tuple[Cache, Int[Tensor, " batch"]]], *, p
     """Means over the prompts of all caches, each given with its prompts' lengths; padding does not count.
 
     `per_position` keeps one mean per position, which has a meaning only where all prompts are built alike (same length,
-    same template); otherwise the mean also runs over positions. Sums are in double precision.
+    same template); otherwise the mean also runs over positions. Sums are in double precision where the device
+    has it.
     """
     totals: list[Tensor] = []
     count: Tensor = torch.zeros(1, dtype=torch.float64)
     dtype = torch.float32
     for cache, lengths in caches:
         dtype = cache.z.dtype
+        exact = torch.float32 if cache.z.device.type == "mps" else torch.float64  # mps has no doubles
         pos = cache.z.shape[2]
         real = torch.arange(pos, device=cache.z.device) < lengths.to(cache.z.device)[:, None]
         dims = [0] if per_position else [0, 1]
         parts = []
         for values in (cache.z.flatten(3), cache.mlp_out, cache.resid_pre[:1]):  # [layer batch pos width]
-            weighted = values.double() * real[None, :, :, None]
+            weighted = values.to(exact) * real[None, :, :, None]
             parts.append(weighted.sum([d + 1 for d in dims], keepdim=True))
-        counted = real.double().sum(dims, keepdim=True)
+        counted = real.to(exact).sum(dims, keepdim=True)
         if not totals:
             heads = cache.z.shape[3:]
             totals, count = parts, counted

@@ -48,15 +48,27 @@ class Asked(NamedTuple):
     most_rows: int
 
     def runs(self, rows: Any = None, *, metric: MetricName | None = None, like: PromptRuns | None = None) -> PromptRuns:
-        """The prompts (or those rows) with their clean passes; `like`: in the same chunks as those."""
+        """The prompts (or those rows) with their clean passes; `like` are the same prompts with another metric.
+
+        Where memory runs out, the chunks are halved.
+        """
         from engine.circuits.metrics import METRICS
         from engine.circuits.runs import PromptRuns
+        from engine.hardware import is_out_of_memory
 
         batch = self.batch if rows is None else rows_of(self.batch, rows)
         chosen = METRICS[metric or self.metric]
         size = self.sizes(len(batch.tokens))
-        prompts = size.prompts if like is None else max(len(chunk.tokens) for chunk in like.chunks)
-        return PromptRuns(self.model, batch, chosen, self.ablation, rows=prompts, keep_bytes=size.keep_bytes)
+        chunk = size.prompts
+        while True:
+            try:
+                return PromptRuns(
+                    self.model, batch, chosen, self.ablation, rows=chunk, keep_bytes=size.keep_bytes, like=like
+                )
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or chunk == 1 or like is not None:
+                    raise
+            chunk //= 2
 
     def sizes(self, prompts: int) -> Any:
         from engine.circuits.batching import sizes

@@ -72,10 +72,12 @@ class _Climb:
 
     def _finish(self, index: int, removed: Tensor, *, bounds: bool) -> tuple[Tensor, ...]:
         runs, state = self.runs, self.states[index]
-        deltas = head_deltas(runs.model, state, runs.replacement(index), runs.chunks[index].at)
+        gone = _numbers(removed.any(0))
+        deltas = head_deltas(runs.model, state, runs.replacement(index), runs.chunks[index].at, gone)
 
         def measured(start: int, stop: int) -> tuple[Tensor, ...]:
-            final = go_on(runs.model, state, after_attention(runs.model, state, deltas, removed[start:stop]))
+            middle = after_attention(runs.model, state, deltas, removed[start:stop, gone])
+            final = go_on(runs.model, state, middle)
             value = runs.values(index, final)
             return (value, *runs.bounds(index, final)) if bounds else (value,)
 
@@ -86,8 +88,12 @@ class _Climb:
         """On to the next layer with these heads of this one removed; `base` is the metric there."""
         model, base = self.runs.model, []
         for index, (state, chunk) in enumerate(zip(self.states, self.runs.chunks)):
-            deltas = head_deltas(model, state, self.runs.replacement(index), chunk.at)
-            middle = after_attention(model, state, deltas, removed[None])
+            gone = _numbers(removed)
+            if gone:
+                deltas = head_deltas(model, state, self.runs.replacement(index), chunk.at, gone)
+                middle = after_attention(model, state, deltas, removed[None, gone])
+            else:
+                middle = (state.residual + model.attention_output(state.layer, state.z))[None]
             listen = Listen(self.layer, self.layer + 1)
             base.append(self.runs.values(index, go_on(model, state, middle, listen))[0])
             out = listen.heard_mlp[self.layer] if state.mlp_out is None else state.mlp_out
@@ -97,6 +103,10 @@ class _Climb:
             self.states[index] = entering(model, above, residual, listen.heard_z[above], mlp_above, chunk.at)
         self.base = torch.cat(base)
         self.layer += 1
+
+
+def _numbers(mask: Bool[Tensor, " head"]) -> list[int]:
+    return [int(head) for head in mask.nonzero()]
 
 
 def greedy_sweep(

@@ -55,12 +55,12 @@ def head_sweep(runs: PromptRuns, wanted: Sequence[Sequence[Head | Mlp]], *, vari
 def _heads(runs: PromptRuns, index: int, layer: int, heads: list[Head], variants: int) -> Iterator[Swept]:
     model, chunk, cache = runs.model, runs.chunks[index], runs.cache(index)
     state = entering(model, layer, cache.resid_pre[layer], cache.z[layer], cache.mlp_out[layer], chunk.at)
-    deltas = head_deltas(model, state, runs.replacement(index), chunk.at)
-    numbers = torch.tensor([head.head for head in heads], device=deltas.device)
-    removed = torch.nn.functional.one_hot(numbers, len(deltas)).bool()
+    replacement = runs.replacement(index)
 
     def ablated(start: int, stop: int) -> Swept:
-        middle = after_attention(model, state, deltas, removed[start:stop])
+        deltas = head_deltas(model, state, replacement, chunk.at, [head.head for head in heads[start:stop]])
+        alone = torch.eye(len(deltas), dtype=torch.bool, device=deltas.device)
+        middle = after_attention(model, state, deltas, alone)
         values = runs.values(index, go_on(model, state, middle))
         return Swept(tuple(heads[start:stop]), chunk.rows, values)
 

@@ -7,6 +7,7 @@ writes (parallel blocks) or there is none, even its output is known and the pass
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,15 +56,14 @@ def head_deltas(
     state: Entering,
     replacement: Replacement,
     at: Int[Tensor, "batch k"],
-    heads: range | None = None,
+    heads: Sequence[int],
 ) -> Float[Tensor, "head batch pos d_model"]:
-    """By how much the residual stream changes when each head alone is ablated: (replacement - z_h) W_O."""
+    """By how much the residual stream changes when each of `heads` alone is ablated: (replacement - z_h) W_O."""
     instead = replacement.z_of(state.layer)
     if state.at is None:
         instead = at_positions(instead, at)
     changed = instead - state.z
-    chosen = heads if heads is not None else range(model.config.n_heads)
-    return torch.stack([model.head_output(state.layer, head, changed[:, :, head]) for head in chosen])
+    return torch.stack([model.head_output(state.layer, head, changed[:, :, head]) for head in heads])
 
 
 def after_attention(
@@ -72,7 +72,8 @@ def after_attention(
     deltas: Float[Tensor, "head batch pos d_model"],
     removed: Bool[Tensor, "variant head"],
 ) -> Float[Tensor, "variant batch pos d_model"]:
-    """The residual stream after a layer's attention in every variant, which lacks the heads true in `removed`."""
+    """The residual stream after a layer's attention in every variant, which lacks the heads true in `removed` (in the
+    order of `deltas`)."""
     whole = state.residual + model.attention_output(state.layer, state.z)
     changes = removed.to(deltas.dtype) @ deltas.flatten(1)
     return whole + changes.view(-1, *deltas.shape[1:])

@@ -30,14 +30,15 @@ class Chunk(NamedTuple):
     at: Int[Tensor, "batch k"]
     targets: Targets
     columns: Int[Tensor, " column"] | None  # the only tokens whose logits are needed, or None for all
-    clean: Float[Tensor, " batch"]  # the metric of the unablated model
+    clean: Float[Tensor, " batch"]  # the metric of the unablated model, on the CPU
 
 
 class PromptRuns:
     """Prompts cut into chunks of at most `rows`, each with its clean pass.
 
     Clean passes are kept while they fit into `keep_bytes` together, and done again each time otherwise; results do not
-    depend on it. ValueError when the ablation needs corrupt prompts, or the metric foils, that the batch lacks.
+    depend on it. `like`, the same prompts with another metric, lends its chunks and passes. ValueError when the
+    ablation needs corrupt prompts, or the metric foils, that the batch lacks.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PromptRuns:
         *,
         rows: int = 64,
         keep_bytes: int = 2**31,
+        like: PromptRuns | None = None,
     ) -> None:
         if ablation == "resample" and batch.corrupt is None:
             raise ValueError("resample ablation needs corrupt prompts")
@@ -57,12 +59,14 @@ class PromptRuns:
         self.model, self.metric, self.ablation = model, metric, ablation
         self.size = len(batch.tokens)
         self.aligned = bool((batch.lengths == batch.lengths[0]).all())
-        self._kept: dict[tuple[str, int], Cache] = {}
-        self._budget = keep_bytes
-        count = -(-self.size // rows)
+        self._kept: dict[tuple[str, int], Cache] = {} if like is None else like._kept
+        self._budget = keep_bytes if like is None else 0
+        count = -(-self.size // rows) if like is None else len(like.chunks)
         even = -(-self.size // count)
-        self.chunks = tuple(self._chunk(batch, start, start + even) for start in range(0, self.size, even))
-        self._fixed = self._fixed_replacement()
+        self.chunks: tuple[Chunk, ...] = tuple(
+            self._chunk(batch, start, start + even) for start in range(0, self.size, even)
+        )
+        self._fixed: Replacement | None = self._fixed_replacement() if like is None else like._fixed
 
     @property
     def replacement_words(self) -> str:
@@ -93,9 +97,9 @@ class PromptRuns:
         return resample_replacement(self._pass("corrupt", index, corrupt))
 
     def values(self, index: int, final: Float[Tensor, "variant_batch k d_model"]) -> Float[Tensor, "variant batch"]:
-        """The metric per variant and example, from the final residual stream at the scored positions."""
+        """The metric per variant and example, on the CPU, from the final residual stream at the scored positions."""
         chunk = self.chunks[index]
-        return self.metric.function(self._logits(chunk, final), chunk.targets)
+        return self.metric.function(self._logits(chunk, final), chunk.targets).cpu()
 
     def bounds(self, index: int, final: Float[Tensor, "variant_batch k d_model"]) -> Interval:
         """What the metric can be, per variant and example, when the same pass in a batch of another shape rounds
@@ -103,7 +107,8 @@ class PromptRuns:
         chunk = self.chunks[index]
         logits = self._logits(chunk, final)
         slack = 32 * torch.finfo(self.model.dtype).eps * float(logits.abs().max())
-        return within_slack(self.metric, logits, chunk.targets, slack)
+        found = within_slack(self.metric, logits, chunk.targets, slack)
+        return Interval(found.low.cpu(), found.high.cpu())
 
     def logits(
         self, index: int, final: Float[Tensor, "variant_batch k d_model"]
@@ -161,15 +166,11 @@ class PromptRuns:
             columns=columns,
             clean=torch.empty(0),
         )
-        cache = self.model.forward(tokens)
-        size = sum(part.nbytes for part in cache[:3])
-        if size <= self._budget:
-            self._budget -= size
-            self._kept["clean", start // (stop - start)] = cache
+        cache = self._pass("clean", start // (stop - start), tokens)
         logits = self._logits(chunk, at_positions(cache.resid_pre[-1], at))[0]
         if self.metric.needs_clean:
             chunk = chunk._replace(targets=targets._replace(clean=logits.log_softmax(-1)))
-        return chunk._replace(clean=self.metric.function(logits, chunk.targets))
+        return chunk._replace(clean=self.metric.function(logits, chunk.targets).cpu())
 
 
 def at_positions(
