@@ -168,8 +168,10 @@ class Evaluation:
                     if not lanes.all():
                         raise self._fault(statement, "return must not depend on the data")
                     return self._value(value, lanes)
-                case ast.Assign(targets=[target], value=value):
-                    self._assign(target, self._value(value, lanes), lanes)
+                case ast.Assign(targets=targets, value=value):
+                    given = self._value(value, lanes)
+                    for target in targets:
+                        self._assign(target, given, lanes)
                 case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                     combined = ast.copy_location(ast.BinOp(ast.Name(name, ast.Load()), op, value), statement)
                     self._assign(statement.target, self._value(combined, lanes), lanes)

@@ -86,6 +86,7 @@ def minimise(machine: Mealy) -> Mealy:
     A partial machine is made smaller by merging states that agree wherever both are known, earliest first; the result
     agrees with it on every known path, but need not be the smallest such machine (finding that one is NP-hard).
     """
+    machine = reachable(machine)  # what is never reached must lend no transition to what is
     return _refined(machine) if machine.complete else _merged(machine)
 
 
@@ -182,9 +183,12 @@ def run(
     machine: Mealy, x: Int[np.ndarray[Any, Any], "sequence pos input"]
 ) -> tuple[Int[np.ndarray[Any, Any], "sequence pos"], Int[np.ndarray[Any, Any], "sequence pos output"]]:
     """State before each input (from the start) and outputs. After an unknown transition both are meaningless (-1)."""
-    number = {symbol: k for k, symbol in enumerate(machine.symbols)}
-    flat, inverse = np.unique(x.reshape(-1, x.shape[2]), axis=0, return_inverse=True)
-    symbols = np.array([number[tuple(int(v) for v in row)] for row in flat])[inverse.reshape(-1)].reshape(x.shape[:2])
+    known = np.array(machine.symbols, dtype=np.int64)
+    low, widths = known.min(axis=0), np.ptp(known, axis=0) + 1
+    places = np.cumprod(np.concatenate([[1], widths[:-1]]))
+    numbered = np.full(int(widths.prod()), -1)
+    numbered[(known - low) @ places] = np.arange(len(known))
+    symbols = numbered[(x - low) @ places]
     state = np.zeros(len(x), dtype=np.int64)
     states, outputs = [], []
     for t in range(x.shape[1]):
