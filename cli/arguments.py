@@ -67,6 +67,12 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     show.add_argument("file")
     show.add_argument("id", nargs="?", default="", help="an artifact (5 or @5) or a step (step3)")
 
+    note = command("note", "note", "write a note on a step, an artifact or the whole investigation")
+    note.add_argument("file")
+    note.add_argument("text", help="Markdown")
+    note.add_argument("--step", type=int, help="the step it is about")
+    note.add_argument("--artifact", type=int, help="the artifact it is about")
+
     replay = command("replay", "replay", "run the recorded steps again, in a file of their own", json=True)
     replay.add_argument("file")
     replay.add_argument(

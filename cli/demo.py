@@ -6,21 +6,22 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from cli.host import Here
+from cli.perform import perform
 from cli.workbench import open_workbench
 from sessions.export import export
 from sessions.file import SessionFile
-from sessions.recipes import read, resolve
+from sessions.recipes import read
+
+RECIPE = Path(__file__).with_name("demo.toml")
 
 
 def answer(options: argparse.Namespace) -> int:
-    with as_file(files("cli") / "demo.toml") as recipe:
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            return _on_screen(Path("demo.iwb"), recipe)
-        return _report(recipe)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return _on_screen(Path("demo.iwb"), RECIPE)
+    return _report(RECIPE)
 
 
 def _report(recipe_path: Path) -> int:
@@ -30,14 +31,9 @@ def _report(recipe_path: Path) -> int:
         tempfile.TemporaryDirectory(prefix="iwb-demo-") as folder,
         SessionFile.open(Path(folder, "demo.iwb"), create=True) as session,
     ):
-        place = Here(session)
-        produced: dict[str, list[int]] = {}
-        for step in recipe.steps:
-            outcome = place.run(step.operation, resolve(step, produced), seed=step.seed)
-            produced[step.id] = [a.id for a in outcome.artifacts]
-            if step.comment:
-                session.add_note(step.comment, step=outcome.step.id)
-        print(export(session, "md"))
+        for _ in perform(recipe, Here(session)):
+            pass
+        print(export(session, "md", name=recipe.name))
     return 0
 
 

@@ -33,6 +33,10 @@ class Host(Protocol):
         """Do the step and wait for it. The step's own error is raised; CancelledError when somebody stopped it."""
         ...
 
+    def note(self, text: str, *, step: int | None = None, artifact: int | None = None) -> None:
+        """Write a note beside the investigation, a step or an artifact."""
+        ...
+
 
 @contextlib.contextmanager
 def host(path: Path) -> Iterator[Host]:
@@ -73,6 +77,9 @@ class Here:
             self._worker.work_until_idle()
             accepted = future.result(timeout=0)
         return _outcome(self.session, accepted.step, cached=accepted.cached)
+
+    def note(self, text: str, *, step: int | None = None, artifact: int | None = None) -> None:
+        self.session.add_note(text, step=step, artifact=artifact)
 
 
 @contextlib.contextmanager
@@ -130,3 +137,13 @@ class Elsewhere:
             changed.clear()
         await client.close()
         return _outcome(self.session, accepted.step, cached=accepted.cached)
+
+    def note(self, text: str, *, step: int | None = None, artifact: int | None = None) -> None:
+        asyncio.run(self._note(text, step, artifact))
+
+    async def _note(self, text: str, step: int | None, artifact: int | None) -> None:
+        from engine.server.client import EngineClient
+
+        client = await EngineClient.connect(self._path, start=False, watch=False)
+        await client.add_note(text, step=step, artifact=artifact)
+        await client.close()

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from cli.host import Host, Outcome, host
+from cli.perform import perform
 from engine.catalogue import operation as find_operation
 from engine.operations import Operation, describe
 from sessions.errors import CallError
-from sessions.recipes import read, resolve
+from sessions.recipes import read
 
 
 def answer(options: argparse.Namespace) -> int:
@@ -85,14 +86,9 @@ def report(place: Host, outcome: Outcome, *, as_json: bool) -> None:
 
 def _recipe(path: Path, recipe_path: Path, *, again: bool, as_json: bool) -> int:
     recipe = read(recipe_path)
-    for step in recipe.steps:
-        find_operation(step.operation)  # a misspelt last step is found before an hour of work, not after
-    produced: dict[str, list[int]] = {}
     done: list[dict[str, Any]] = []
     with host(path) as place:
-        for step in recipe.steps:
-            outcome = place.run(step.operation, resolve(step, produced), seed=step.seed, again=again)
-            produced[step.id] = [a.id for a in outcome.artifacts]
+        for step, outcome in perform(recipe, place, again=again):
             done.append(summary(outcome))
             if not as_json:
                 before = " (done before)" if outcome.cached else f" {outcome.step.seconds:.1f} s"

@@ -12,7 +12,7 @@ from sessions.errors import CallError, nearest
 from sessions.recipes.recipe import ID, Recipe, RecipeStep, parse_reference, rewritten
 
 _RECIPE_KEYS = ("name", "iwb", "step")
-_STEP_KEYS = ("id", "operation", "seed", "parameters")
+_STEP_KEYS = ("id", "operation", "seed", "note", "parameters")
 _LARGEST = 2**63 - 1  # TOML's integers, and SQLite's
 
 
@@ -68,6 +68,8 @@ def _step(
         raise CallError(f"two steps have the id '{name}'", at("id"), "give each step its own")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST:
         raise CallError(f"seed={seed} is not a seed", at("seed"), "give a whole number from 0")
+    if not isinstance(table.get("note", ""), str):
+        raise CallError("'note' must be text", at("note"), 'write note = "..."')
     if not isinstance(parameters, dict):
         raise CallError("'parameters' must be a table", at("parameters"), "write [step.parameters]")
     for key, value in parameters.items():
@@ -75,7 +77,9 @@ def _step(
             raise CallError(f"'{key}' is a table, and no parameter is one", at(key), "give a value or a list")
         _check_value(value, key, at(key))
         _check_references(value, earlier, all_ids, at(key))
-    return RecipeStep(id=name, operation=table["operation"], parameters=parameters, seed=seed)
+    return RecipeStep(
+        id=name, operation=table["operation"], parameters=parameters, seed=seed, note=table.get("note", "")
+    )
 
 
 def _known(table: Mapping[str, Any], known: Sequence[str], what: str, at: Callable[[str], str]) -> None:

@@ -25,7 +25,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class RecipeStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step to do. `parameters` are TOML values, references among them as text.
+    """One step to do. `parameters` are TOML values, references among them as text; `note` is put on the step when done.
 
     For the reader of the file only, written and never read back: `comment` stands above the step, and parameters named
     in `defaults` stand last, marked as values that nobody chose.
@@ -35,6 +35,7 @@ class RecipeStep(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     parameters: dict[str, Any] = {}
     seed: int = 0
+    note: str = ""
     comment: str = ""
     defaults: tuple[str, ...] = ()
 

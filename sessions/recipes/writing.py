@@ -26,6 +26,8 @@ def write(recipe: Recipe) -> str:
         block: dict[str, Any] = {"id": step.id, "operation": step.operation}
         if step.seed:
             block["seed"] = step.seed
+        if step.note:
+            block["note"] = step.note
         text = f"{_comment(step.comment)}[[step]]\n{tomli_w.dumps(block)}"
         if step.parameters:
             chosen = {name: value for name, value in step.parameters.items() if name not in step.defaults}
@@ -64,6 +66,7 @@ def planned(investigation: Investigation) -> dict[int, RecipeStep]:
     wanted = _wanted(steps, maker)
     recipe: dict[int, RecipeStep] = {}
     ids: dict[int, str] = {}  # session step -> recipe id
+    notes = investigation.notes()
     first: dict[str, int] = {}  # key -> the session step that stands for all with that key
     for step in steps:
         if step.id not in wanted:
@@ -78,6 +81,7 @@ def planned(investigation: Investigation) -> dict[int, RecipeStep]:
             operation=step.operation,
             parameters=_portable(step, ids, maker, stored),
             seed=step.seed,
+            note="\n\n".join(note.text for note in notes if note.step == step.id),
             comment="\n".join(artifact.title for artifact in stored[step.id]),
             defaults=tuple(name for name in step.parameters if name not in step.given),
         )
