@@ -141,7 +141,7 @@ class AttentionPane(Pane):
                 limits=found.limits(self._scaling),
                 limits_name=names[self._scaling],
                 unit="attention",
-                title=f"L{layer}H{head}",
+                title="queries down, keys across",
             )
             if now.query is not None and now.key is not None:
                 heatmap.move_cursor(now.query, now.key, quiet=True)

@@ -166,8 +166,8 @@ class GraphModel:
     # ---- words and lines
 
     def heading(self) -> str:
-        """Title, what part of the edges is drawn, and what changed it."""
-        words = [self.graph.title] if self.graph.title else []
+        """What part of the edges is drawn, and what changed it. (The title is the pane's to say.)"""
+        words: list[str] = []
         if self.automaton:
             words.append(f"{len(self.graph.nodes)} states, {len(self.graph.edges)} transitions")
         else:

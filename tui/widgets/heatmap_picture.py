@@ -28,6 +28,8 @@ from tui.widgets.inks import Inks, Piece, clipped, style_of
 
 SHORTEST_READOUT = 20  # beside the legend; with less room the readout has the line for itself
 
+LONGEST_LABEL = 8  # characters of a column's label, where the cell is narrower
+
 Rectangle = tuple[int, int, int, int]  # x, y, width, height, from the pane's upper left corner
 
 
@@ -203,9 +205,13 @@ class HeatmapPicture:
         if cell is None or self.layout is None:
             return []
         x, y, width, _ = cell
-        out = [cell, (self.layout.left - 1, y, 1, 1)]
+        out = [cell, (0, y, self.layout.left, 1)]
         if self.layout.header:
             out.append((x, self.layout.top - 1, width, 1))
+            # The cursor's label, and its neighbours that it covers or that come back.
+            reach = max(LONGEST_LABEL, self.layout.cell) + 1
+            left, right = max(0, x - reach), min(x + 2 * reach, self.size[0])
+            out.append((left, self.layout.top - 2, right - left, 1))
         return out
 
     def readout_rectangle(self) -> Rectangle:
@@ -284,7 +290,7 @@ class HeatmapPicture:
         if self.layout.title and y == 0:
             return [(clipped(self.heading(), width, plain), inks.title)]
         if self.layout.header and y == self.layout.top - 2:
-            return [(self._column_labels()[:width], inks.dim)]
+            return self._label_line(width)
         if self.layout.header and y == self.layout.top - 1:
             return self._tick_line()
         if self.layout.top <= y < self.layout.top + self.layout.lines:
@@ -300,20 +306,35 @@ class HeatmapPicture:
             return [(clipped(self.readout(), room, plain).ljust(room + 1), inks.text), *self._legend()]
         return []
 
-    def _column_labels(self) -> str:
+    def _label_line(self, width: int) -> list[Piece]:
+        """The column labels that fit, and always the cursor's own."""
         assert self.layout is not None
-        first = self.offset[1]
+        cell, first = self.layout.cell, self.offset[1]
         shown = range(first, min(first + self.layout.columns, self.levels.shape[1]))
-        labels = [self.label(self.data.column_axis, c * self.layout.column_factor) for c in shown]
-        longest = min(max((len(x) for x in labels), default=1), 8)
-        stride = -(-(longest + 1) // self.layout.cell) if longest > self.layout.cell - 1 else 1
-        if longest <= self.layout.cell:
-            stride = 1
-        slot = stride * self.layout.cell
-        out = [clipped(x, max(1, min(slot - 1, 8) if slot > longest else slot), self.inks.depth == "ascii")
-               for x in labels[::stride]]  # fmt: skip
-        centred = self.layout.cell > 3 and stride == 1
-        return " " * self.layout.left + "".join(x.center(slot) if centred else x.ljust(slot) for x in out)
+        longest = max((len(self._column_name(c)) for c in shown), default=1)
+        stride = 1 if longest <= cell else -(-(longest + 1) // cell)
+        at = self._pooled_cell(*self.cursor)[1]
+        x, name = self._label_place(at)
+        taken = range(x - 1, x + len(name) + 1)
+        text = [" "] * width
+        for column in shown[::stride]:
+            left, label = self._label_place(column)
+            if column != at and not (set(range(left, left + len(label))) & set(taken)):
+                text[left : left + len(label)] = label
+        line = "".join(text)[:width]
+        return [(line[:x], self.inks.dim), (name, self.inks.title), (line[x + len(name) :], self.inks.dim)]
+
+    def _column_name(self, column: int) -> str:
+        assert self.layout is not None
+        name = self.label(self.data.column_axis, column * self.layout.column_factor)
+        return clipped(name, max(self.layout.cell, LONGEST_LABEL), self.inks.depth == "ascii")
+
+    def _label_place(self, column: int) -> tuple[int, str]:
+        """Where a column's label starts: over the middle of a wide cell, at the left edge of a narrow one."""
+        assert self.layout is not None
+        name, cell = self._column_name(column), self.layout.cell
+        x = self.layout.left + (column - self.offset[1]) * cell + (max(0, cell - len(name)) // 2 if cell > 3 else 0)
+        return max(0, min(x, self.size[0] - len(name))), name
 
     def _tick_line(self) -> list[Piece]:
         assert self.layout is not None
@@ -334,7 +355,7 @@ class HeatmapPicture:
         plain = inks.depth == "ascii"
         name = clipped(self.label(self.data.row_axis, row * layout.row_factor), layout.label_width, plain)
         tick = (">" if plain else "▸") if here else " "
-        out: list[Piece] = [(name.rjust(layout.label_width), inks.dim), (tick, inks.title if here else inks.text)]
+        out: list[Piece] = [(name.rjust(layout.label_width), inks.title if here else inks.dim), (tick, inks.title)]
         columns = range(self.offset[1], min(self.offset[1] + layout.columns, self.levels.shape[1]))
         if layout.half:
             out.extend(self._half_cell(row, c, (at_row, at_column)) for c in columns)
