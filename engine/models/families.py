@@ -44,16 +44,14 @@ def _obstacle(config: dict[str, Any], name: str) -> str:
         return "attention scores scaled by layer"
     if kind == "llama" and has("attention_bias", "mlp_bias"):
         return "biases that Llama does not have, and the converter would drop"
-    if kind == "opt" and (config.get("word_embed_proj_dim", 0) != config.get("hidden_size") or not pre_norm(config)):
+    if kind == "opt" and (
+        config.get("word_embed_proj_dim") != config.get("hidden_size") or config.get("do_layer_norm_before") is False
+    ):
         return "projected embeddings or norms after its sub-layers"
     if "auto_map" in config and kind not in ("gpt2", "llama", "gpt_neox"):
         return "code of its own, which is never run"
-    kind = rope_type(config)
-    return "" if kind in ("default", "llama3") else f"{kind} scaling of its rotary positions"
-
-
-def pre_norm(config: dict[str, Any]) -> bool:
-    return bool(config.get("do_layer_norm_before", True))
+    scaling = rope_type(config)
+    return "" if scaling in ("default", "llama3") else f"{scaling} scaling of its rotary positions"
 
 
 def rope_parameters(config: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +23,24 @@ from transformer_lens.loading_from_pretrained import (
     make_model_alias_map,
 )
 from transformer_lens.weight_processing import ProcessWeights
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
-from engine.hardware import is_out_of_memory, torch_dtype
+from engine.hardware import torch_dtype
 from engine.models.checkpoints import file_hash, read_header, weight_files
 from engine.models.families import refuse_unsupported, rotary_base, rotary_scaling, window
-from engine.models.forecast import forecast, refuse_too_big
+from engine.models.forecast import Forecast, forecast, refuse_too_big
 from engine.models.hub import fetch, published_parameters
 from engine.models.inspection import held_numbers, outline, stored_numbers
 from engine.models.loading import make_handle
+from engine.models.originals import original_model, original_tokenizer, quietly_offline, reason
 from engine.models.protocols import TransformerConfig
 from engine.models.sources import Source, read_config
-from engine.models.tokenizers import CheckpointTokenizer
 from engine.models.transformer import ACTIVATIONS, Transformer
 from engine.models.weights import expected_shapes
 from sessions.artifacts import WeightProcessing
 from sessions.errors import CallError, IwbError, nearest
 
 _AS_TRAINED = WeightProcessing()
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "*.tiktoken")
 _PROBE = 16  # tokens on which a conversion is compared with the checkpoint's own implementation
 # Largest accepted mean difference of log probabilities, in nats: rounding over many layers stays well below, while a
 # wrong activation, position or scale is far above. bfloat16 keeps 8 bits, float16 11.
@@ -56,16 +53,14 @@ def load_checkpoint(source: Source, *, device: str, dtype: str, processing: Weig
     Errors as `engine.models.loading.load_model`; in addition CallError for architectures that our runtime cannot
     represent, by name, and IwbError when the converted model does not compute what the checkpoint's own code does.
     """
-    revision = ""
-    folder = source.path
+    folder, revision = source.path, ""
     if source.kind == "hub":
         name = make_model_alias_map().get(source.text.lower(), source.text)
         folder = fetch(name, weights=False).folder
-        refuse_unsupported(read_config(folder / "config.json"), source.text)
-        published = outline(read_config(folder / "config.json"), source.text)
-        _plan(
-            published, published_parameters(name) if not _cached(folder) else 0, source.text, device, dtype, processing
-        )
+        config = read_config(folder / "config.json")
+        refuse_unsupported(config, source.text)
+        if not any(folder.glob("*.safetensors")):  # before gigabytes are fetched
+            _plan(outline(config, source.text), published_parameters(name), source.text, device, dtype, processing)
         folder, revision = fetch(name)
     config = read_config(folder / "config.json")
     refuse_unsupported(config, source.text)
@@ -74,7 +69,7 @@ def load_checkpoint(source: Source, *, device: str, dtype: str, processing: Weig
     plan = _plan(outline(config, source.text), held_numbers(headers, config), source.text, device, dtype, processing)
 
     theirs_dtype = dtype if processing == _AS_TRAINED else "float32"  # folding in few bits would lose what it moves
-    theirs = _their_model(folder, source.text, torch_dtype(theirs_dtype))
+    theirs = original_model(folder, source.text, torch_dtype(theirs_dtype))
     shape, state = _converted(source.text, config, theirs)
     if processing != _AS_TRAINED:
         state = process_weights(shape, state, processing, source.text)
@@ -91,7 +86,7 @@ def load_checkpoint(source: Source, *, device: str, dtype: str, processing: Weig
         bytes_needed=plan.needed,
         bytes_free=plan.free,
     )
-    tokenizer = _tokenizer(folder, source.text, shape.d_vocab)
+    tokenizer = original_tokenizer(folder, source.text, shape.d_vocab)
     model = Transformer(shape, state, tokenizer, handle, device=device, dtype=torch_dtype(dtype))
     del state
     _compare(model, theirs)
@@ -137,15 +132,11 @@ def process_weights(
 
 def _plan(
     shape: TransformerConfig, numbers: int, where: str, device: str, dtype: str, processing: WeightProcessing
-) -> Any:
+) -> Forecast:
     copies = 1.0 if processing == _AS_TRAINED else 3.0  # the library clones the state dict for each rewriting
     plan = forecast(shape, numbers, device=device, dtype=dtype, staged=copies)
     refuse_too_big(plan, where)
     return plan
-
-
-def _cached(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors"))
 
 
 def _their_name(config: TransformerConfig, name: str) -> str:
@@ -181,61 +172,11 @@ def _their_config(config: TransformerConfig) -> HookedTransformerConfig:
     )
 
 
-@contextmanager
-def _quietly_offline() -> Iterator[None]:
-    """No network, no progress bars, no warnings: whatever the folder's files ask for."""
-    from huggingface_hub import constants
-
-    before, level = constants.HF_HUB_OFFLINE, transformers_logging.get_verbosity()
-    constants.HF_HUB_OFFLINE = True
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-        transformers_logging.set_verbosity(level)
-
-
-def _their_model(folder: Path, where: str, dtype: torch.dtype) -> PreTrainedModel:
-    """The checkpoint in its own implementation. CallError when tensors are missing or have another shape."""
-    with _quietly_offline():
-        try:
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,  # so that the report names them all
-                output_loading_info=True,
-            )
-        except Exception as error:  # a foreign configuration can fail in as many ways as there are families
-            if is_out_of_memory(error):
-                raise
-            raise CallError(f"the checkpoint cannot be read ({_reason(error)})", where) from None
-    missing = sorted(str(name) for name in report.get("missing_keys", ()))
-    other = [
-        f"{name} is {list(found)}, expected {list(wanted)}"
-        for name, found, wanted in sorted(map(tuple, report.get("mismatched_keys", ())))
-    ]
-    unexpected = sorted(str(name) for name in report.get("unexpected_keys", ()))
-    if missing or other:
-        parts = (("missing", missing), ("other shape", other), ("unexpected", unexpected))
-        told = "; ".join(f"{title}: {', '.join(names[:6])}" for title, names in parts if names)
-        raise CallError(
-            f"the weights do not fit the configuration ({told})",
-            where,
-            "give the config.json these weights were trained with",
-        )
-    return model.eval()
-
-
 def _converted(
     where: str, config: dict[str, Any], theirs: PreTrainedModel
 ) -> tuple[TransformerConfig, dict[str, Tensor]]:
     """Our configuration, and the weights under HookedTransformer's names."""
-    with _quietly_offline(), tempfile.TemporaryDirectory(prefix="iwb-") as neutral:
+    with quietly_offline(), tempfile.TemporaryDirectory(prefix="iwb-") as neutral:
         # TransformerLens guesses the family from words in the path ("llama", "gemma"), so it is shown another one.
         # It reads some numbers from fields that only older configurations have.
         if any(word in neutral.lower() for word in ("llama", "gemma")):
@@ -252,7 +193,7 @@ def _converted(
             state = get_pretrained_state_dict(neutral, cfg, theirs, dtype=theirs.dtype)
         except (NotImplementedError, ValueError, AttributeError, KeyError, TypeError) as error:
             name = (config.get("architectures") or ["this architecture"])[0]
-            raise CallError(f"{name} cannot be converted ({_reason(error)})", where) from None
+            raise CallError(f"{name} cannot be converted ({reason(error)})", where) from None
     shape = _our_config(cfg, config, where)
     expected = expected_shapes(shape)
     # Masks and rotary tables follow from the configuration; zero biases of models without them cost time at every run.
@@ -311,22 +252,6 @@ def _our_config(cfg: HookedTransformerConfig, config: dict[str, Any], where: str
         parallel_attn_mlp=cfg.parallel_attn_mlp,
         attn_scale=float(cfg.attn_scale) if cfg.use_attn_scale else 1.0,
     )
-
-
-def _tokenizer(folder: Path, where: str, size: int) -> CheckpointTokenizer:
-    if not any(next(folder.glob(name), None) for name in _TOKENIZER_FILES):  # the library would make an empty one
-        raise CallError("the checkpoint has no tokenizer", where, "add its tokenizer.json")
-    with _quietly_offline():
-        try:
-            inner = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        except Exception as error:  # each tokenizer family fails in its own way when its files are missing
-            raise CallError(f"its tokenizer cannot be read ({_reason(error)})", where, "add tokenizer.json") from None
-    return CheckpointTokenizer(inner, name=where.rstrip("/").rpartition("/")[2] or where, size=size)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what another library says, cut to a length that fits into a sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 @torch.no_grad()

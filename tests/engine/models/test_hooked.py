@@ -259,7 +259,7 @@ def test_a_checkpoint_too_big_for_memory_is_refused_before_it_is_read(
     checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecast, "free_memory", lambda device: 100_000)
-    monkeypatch.setattr(hooked, "_their_model", lambda *_: pytest.fail("the weights were read"))
+    monkeypatch.setattr(hooked, "original_model", lambda *_: pytest.fail("the weights were read"))
     with pytest.raises(CallError, match=r"needs \d+ KiB and 97\.7 KiB are free on cpu"):
         load_model(str(checkpoint("gpt2")), device="cpu")
 
