@@ -21,6 +21,9 @@ from sessions.components import Head, Mlp
 from sessions.errors import CancelledError
 
 
+torch.set_num_threads(1)  # on models this small a second thread only waits, and on a busy machine it waits long
+
+
 class IdsOnly:
     """A tokenizer for prompts that are ids already: words are t0, t1, ..."""
 

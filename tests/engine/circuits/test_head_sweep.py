@@ -114,3 +114,24 @@ def test_what_is_missing_is_named(pair: Any, batch: Any) -> None:
         PromptRuns(pair.ours, batch._replace(corrupt=None), METRICS["loss"], "resample")
     with pytest.raises(ValueError, match="foils"):
         PromptRuns(pair.ours, batch._replace(foils=None), METRICS["logit_diff"])
+
+
+def test_the_benchmark_compares_equal_results() -> None:
+    # the benchmark itself, on a shape that takes a moment: a result that differs by more than 1e-5 raises in it
+    import importlib.util
+    from pathlib import Path
+
+    from engine.models.protocols import TransformerConfig
+
+    path = Path(__file__).parents[2] / "benchmarks" / "bench_head_sweep.py"
+    spec = importlib.util.spec_from_file_location("bench_head_sweep_under_test", path)
+    assert spec is not None
+    assert spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    small = TransformerConfig(
+        architecture="gpt2", n_layers=2, n_heads=2, d_model=8, d_head=4, d_mlp=16, d_vocab=50, n_ctx=32
+    )
+    rows = bench.measure(rounds=1, config=small)
+    assert [row["peer_name"] for row in rows] == ["one hooked forward per head", "transformer_lens.patching"]
+    assert all(row["ours"] > 0 and row["max_difference"] < 1e-5 for row in rows)
