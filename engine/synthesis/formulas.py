@@ -216,11 +216,12 @@ def _first_match(
     """The first (smallest) column equal to each wanted one on those rows, -1 when there is none."""
     hashed = (columns[:, rows].astype(np.uint64) * multiplier[rows]).sum(axis=1, dtype=np.uint64)
     targets = (wanted[:, rows].astype(np.uint64) * multiplier[rows]).sum(axis=1, dtype=np.uint64)
-    order = np.argsort(hashed, kind="stable")
-    place = np.searchsorted(hashed[order], targets).clip(max=len(order) - 1)
-    found = []
-    for k, at in enumerate(place):
-        index = int(order[at])
-        same = hashed[index] == targets[k] and (columns[index, rows] == wanted[k, rows]).all()
-        found.append(index if same else -1)
+    # Few targets, many columns: the targets are sorted, not the columns.
+    order = np.argsort(targets)
+    place = np.searchsorted(targets[order], hashed).clip(max=len(targets) - 1)
+    found = [-1] * len(wanted)
+    for index in np.flatnonzero(targets[order][place] == hashed)[::-1]:  # backwards: the first match is set last
+        for k in np.flatnonzero(targets == hashed[index]):
+            if (columns[index, rows] == wanted[k, rows]).all():
+                found[int(k)] = int(index)
     return found

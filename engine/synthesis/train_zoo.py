@@ -10,7 +10,8 @@ What departs from the paper's training: a learning rate of 3e-3 falling along a 
 smaller batches, and for Balanced_Parenthesis sequences of length 14 in which half of the prefixes are kept alive (among
 uniform ones almost none is still balanced at the end), with noise on the hidden states (without it they keep the
 depth as ever smaller fractions, which runs out of digits a little beyond the training length).
-Initialisation is torch's default. Of the exact networks the one with the fewest distinct states is kept.
+Initialisation is torch's default. Of the exact networks the one with the smallest automaton is kept, and among those
+the one that visits the fewest different hidden states.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from engine.models.rnn import MipsRnn, RnnConfig, Weights, unroll
 from engine.synthesis.domain import Domain
+from engine.synthesis.machine import build, minimise
 from engine.synthesis.states import cluster, explore
 from engine.synthesis.tasks import TASKS, Sequences, Task, task
 from engine.synthesis.training import Recipe, Trained, train
@@ -62,6 +64,7 @@ PLANS: dict[str, Plan] = {
     "Div_3": Plan(2, 16, seeds=32, steps=15_000),
     "Balanced_Parenthesis": Plan(2, 16, 24, steps=8_000, length=14, alive=True, noise=0.05, batch=384),
 }
+NONE = 10**9  # ranks below every network that has an automaton
 ENOUGH = 0.005  # largest output error at which training stops: a hundredth of what rounding forgives
 
 
@@ -96,7 +99,7 @@ def exactness(weights: Weights, chosen: Task) -> tuple[int, int, float]:
 
 
 def make(chosen: Task, plan: Plan) -> tuple[RnnConfig, dict[str, Tensor]]:
-    """Train as planned; the exact network with the fewest states (then the smallest error), and its configuration."""
+    """Train as planned; the exact network with the smallest automaton, and its configuration."""
     config = RnnConfig(hidden=plan.hidden, inputs=chosen.inputs, outputs=chosen.outputs, f=(plan.f,), task=chosen.name)
     length = plan.length or chosen.length
 
@@ -120,24 +123,27 @@ def make(chosen: Task, plan: Plan) -> tuple[RnnConfig, dict[str, Tensor]]:
         seed=plan.seed,
         report=report,
     )
-    best: tuple[tuple[int, float], dict[str, Tensor]] = ((10**6, float("inf")), {})
+    best: tuple[tuple[int, int, float], dict[str, Tensor]] = ((NONE, NONE, float("inf")), {})
     for one in trained.worst.argsort()[:8].tolist():
         weights = {name: stacked[one].contiguous() for name, stacked in trained.weights.items()}
         right, total, worst = exactness(weights, chosen)
-        rank = (distinct_states(config, weights, chosen) if right == total else 10**6, worst)
+        states, visited = automaton_size(config, weights, chosen) if right == total else (NONE, NONE)
+        rank = (states, visited, worst)
         best = min(best, (rank, weights), key=lambda pair: pair[0])
     return config, best[1]
 
 
-def distinct_states(config: RnnConfig, weights: Weights, chosen: Task) -> int:
-    """How many clusters the network's hidden states form; a million when they form none that are consistent."""
+def automaton_size(config: RnnConfig, weights: Weights, chosen: Task) -> tuple[int, int]:
+    """States of the network's minimal automaton, and distinct hidden states it visits; NONE, NONE without one."""
     handle = Model(title=chosen.name, source="", family="rnn", architecture="mips-rnn")
     symbols = Domain(chosen.inputs, chosen.low, chosen.high, chosen.length).alphabet()
+    model = MipsRnn(handle, config, weights)
     try:
-        explored = explore(MipsRnn(handle, config, weights), symbols, chosen.length)
-        return len(cluster(explored).representative)
+        explored = explore(model, symbols, chosen.length)
+        machine, _ = build(model, symbols, explored, cluster(explored))
+        return minimise(machine).states, len(explored.hidden)
     except IwbError:
-        return 10**6
+        return NONE, NONE
 
 
 def main() -> int:
