@@ -30,6 +30,7 @@ from tui.keymap import Config, Keymap, read_config
 from tui.link import Connect, Reader, connect_engine
 from tui.selection import Selection, restored, saved
 from tui.sides import ContextPane, Inspector
+from tui.status import span
 from tui.store import Changes
 from tui.views import VIEW_OF, View
 
@@ -174,7 +175,10 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         if isinstance(state.get("theme"), str) and not self.config.theme:
             self.use_theme(state["theme"])
         if state.get("view") in VIEW_OF:
-            self.call_later(self.show_view, state["view"])
+            if self.pane is None:
+                self.view_id = state["view"]  # the first view is still to be made
+            else:
+                self.call_later(self.show_view, state["view"])
 
     async def show_view(self, view_id: str) -> None:
         """Bring a view to the front, making it when it is first shown."""
@@ -185,6 +189,9 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         if pane is None:
             pane = self.panes[view_id] = VIEW_OF[view_id].make()
             await self.main.mount(pane)
+            if self.view_id != view_id:  # the person went on while this view was being made
+                pane.display = False
+                return
         for other in self.panes.values():
             other.display = other is pane
         if not fresh:
@@ -288,6 +295,8 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         if step.status == "failed":
             self.trouble(f"step {step.id} {step.operation} failed: {_reason(step)}")
             return
+        if self.message.startswith(f"step {step.id} "):  # it said that the step was under way
+            self.show_message(f"step {step.id} {step.operation}: {step.status} after {span(step.seconds)}")
         here = any(self.view.fits(stored, step) for stored in event.artifacts)
         if step.status == "done" and event.artifacts and not here:
             titles = ", ".join(stored.title for stored in event.artifacts)

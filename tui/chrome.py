@@ -74,7 +74,7 @@ class TabStrip(Line):
         short = self.size.width < sum(len(v.title) + 5 for v in VIEWS)
         for view in VIEWS:
             title = f"{view.key} {view.title[:3] if short else view.title}"
-            if view.id == app.view_id:
+            if view.id == app.view_id and app.pane is not None:
                 parts += [("[" + title + "]", chosen), " "]
             else:
                 parts += [f" {title} ", " "]
@@ -104,7 +104,7 @@ class StatusLine(Line):
         held = store.stored(now.prompts)
         front = store.front_job()
         path = app.pane.selected_path() if app.pane is not None else ""
-        where = " ▸ ".join(part for part in (app.view.title, path) if part)
+        where = " ▸ ".join(part for part in (app.view.title, path) if part) if app.pane is not None else "opening"
         parts = [
             where,
             model_text(model),

@@ -179,14 +179,8 @@ class Doings(App[None], inherit_bindings=False):
         """A note on the shown result; in History on the chosen step."""
         from tui.screens.note import NoteScreen
 
-        shown = self.pane.shown if self.pane is not None else None
-        step = self.investigation.selection.now.step
-        if self.view_id == "history":
-            self.push_screen(NoteScreen(step=step))
-        elif shown is not None and shown.stored is not None:
-            self.push_screen(NoteScreen(artifact=shown.stored.id))
-        else:
-            self.push_screen(NoteScreen())
+        on = self.pane.noted() if self.pane is not None else {}
+        self.push_screen(NoteScreen(step=on.get("step"), artifact=on.get("artifact")))
 
     def open_form(self, operation: str, values: dict[str, Any] | None = None, *, seed: int = 0) -> None:
         """The form of an operation, filled with `values` over what is selected over the defaults."""
@@ -253,9 +247,7 @@ class Doings(App[None], inherit_bindings=False):
         self.copy_out(self._command(), "command")
 
     def _command(self) -> str:
-        step = self.pane.shown.step if self.pane is not None and self.pane.shown is not None else None
-        if self.view_id == "history":
-            step = self.investigation.store.step(self.investigation.selection.now.step)
+        step = self.pane.made_by() if self.pane is not None else None
         return f"iwb run {self.investigation.path.name} {step.command}" if step is not None else ""
 
     def copy_out(self, text: str, name: str) -> None:

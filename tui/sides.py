@@ -113,12 +113,17 @@ class Inspector(VerticalScroll):
         said = self._pane.inspect()
         parts = [said if isinstance(said, Content) else Content(said)]
         shown = self._pane.shown
-        if shown is not None and shown.artifact.facts:
-            facts = "\n".join(f"{name}: {value}" for name, value in shown.artifact.facts.items())
-            parts.append(Content(facts))
+        if shown is not None:  # the conditions that the view has not told itself
+            told = parts[0].plain
+            facts = [f"{k}: {_plain(v)}" for k, v in shown.artifact.facts.items() if f"{k}: " not in told]
+            parts.append(Content("\n".join(facts)))
         store = self.bench.investigation.store
         if shown is not None and shown.stored is not None:
             parts.append(Content(f"@{shown.stored.id} from step {shown.stored.step}"))
             notes = (*store.notes_on(artifact=shown.stored.id), *store.notes_on(step=shown.stored.step))
             parts += [Content(f"✎ {note.text}") for note in notes]
         self.query_one(Static).update(Content("\n\n").join(p for p in parts if p.plain))
+
+
+def _plain(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

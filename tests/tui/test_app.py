@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,18 @@ async def test_the_view_and_the_selection_of_last_time_are_restored() -> None:
     async with bench.app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert bench.app.view_id == "history"
+        assert [pane.VIEW for pane in bench.app.panes.values() if pane.display] == ["history"]
         assert bench.app.investigation.selection.now.row == 3
         assert bench.app.investigation.selection.now.step == 4
+
+
+async def test_switching_while_a_view_is_being_made_ends_in_the_last_one() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await asyncio.gather(bench.app.show_view("data"), bench.app.show_view("history"))
+        await settle(pilot)
+        assert [pane.VIEW for pane in bench.app.panes.values() if pane.display] == ["history"]
 
 
 async def test_the_view_and_the_selection_are_saved_on_leaving() -> None:

@@ -133,6 +133,14 @@ class Pane(Vertical):
         probe = Stored(id=0, step=step.id, kind=_kind(artifact), title="", summary="", sha256="", bytes=0)
         return self.view.fits(probe, step)
 
+    def noted(self) -> dict[str, int]:
+        """What a note written here is about: `artifact` or `step`; empty for the whole investigation."""
+        return {"artifact": self.shown.stored.id} if self.shown is not None and self.shown.stored is not None else {}
+
+    def made_by(self) -> Step | None:
+        """The step whose command line `Y` copies."""
+        return self.shown.step if self.shown is not None else None
+
     def copy_text(self) -> str:
         """What `y` copies."""
         return self.shown.artifact.summary or self.shown.artifact.title if self.shown else ""

@@ -132,7 +132,8 @@ class HistoryPane(Pane):
         parts: list[str | tuple[str, Style]] = [(f"iwb run {self.investigation.path.name} {step.command}\n", bold)]
         progress = self.store.progress.get(step.id)
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(step.created))
-        count = progress_text(progress) if progress else (f"{step.done}/{step.total}" if step.total else "")
+        partly = f"{step.done}/{step.total}" if step.total and step.status != "done" else ""
+        count = progress_text(progress) if progress else partly
         head = [STATUS_GLYPHS[step.status], count, when, span(step.seconds), f"seed {step.seed}"]
         parts.append((" · ".join(p for p in head if p) + "\n", dim))
         if step.resumable:
@@ -156,6 +157,12 @@ class HistoryPane(Pane):
         facts += [of.platform, f"{of.device} {of.dtype}".strip(), f"{of.threads} threads" if of.threads else ""]
         facts += [f"peak {memory(of.peak_memory_bytes)}" if of.peak_memory_bytes else ""]
         return "\n".join([*lines, "", *(fact for fact in facts if fact)])
+
+    def noted(self) -> dict[str, int]:
+        return {"step": self.step.id} if self.step is not None else {}
+
+    def made_by(self) -> Step | None:
+        return self.step
 
     def copy_text(self) -> str:
         return f"iwb run {self.investigation.path.name} {self.step.command}" if self.step else ""

@@ -19,7 +19,7 @@ class NoteScreen(Overlay[None]):
     SCOPE: ClassVar[Scope] = "note"
     HEADING = "Note"
     DEFAULT_CSS = """
-    NoteScreen TextArea { height: 10; border: none; }
+    NoteScreen TextArea, NoteScreen TextArea:focus { height: 10; border: none; background: $surface; }
     NoteScreen #failure { color: $text-error; height: auto; }
     """
 

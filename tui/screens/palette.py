@@ -136,9 +136,8 @@ class PaletteScreen(Overlay[None]):
         except IwbError as error:
             self._detail(str(error))
             return
-        self.bench.say(
-            f"step {accepted.step} {line.operation} {'was already done' if accepted.cached else 'is under way'}"
-        )
+        state = "was already done" if accepted.cached else "is under way: J shows it, x stops it"
+        self.bench.say(f"step {accepted.step} {line.operation} {state}")
         self.dismiss(None)
 
 
