@@ -197,19 +197,20 @@ def _score_matrix(model: TransformerModel, name: str, values: Array, found: Any,
 
 
 def _to_named(model: TransformerModel, places: dict[str, Any], facts: dict[str, Any]) -> Matrix:
-    values = np.stack([found.mean.float().numpy() for found in places.values()])
-    position, layer, head = np.unravel_index(int(np.nan_to_num(values).argmax()), values.shape)
-    name = list(places)[int(position)]
+    """One row per head, one column per name."""
+    values = np.stack([found.mean.float().numpy().ravel() for found in places.values()], axis=1)
+    heads = tuple(f"L{layer}H{head}" for layer in range(model.config.n_layers) for head in range(model.config.n_heads))
+    row, column = np.unravel_index(int(np.nan_to_num(values).argmax()), values.shape)
     return Matrix(
         title="Attention from the scored position to named positions",
-        summary=f"highest L{layer}H{head} to {name} with {values[position, layer, head]:.2f}",
+        summary=f"highest {heads[row]} to {list(places)[int(column)]} with {values[row, column]:.2f}",
         facts=facts
         | {
             "definition": "mean attention from the last scored position to the position of that name",
             "chance": {name: found.mean_chance if found.pairs else None for name, found in places.items()},
         },
         values=values,
-        axes=(Axis("position", tuple(places)), layer_axis(model), head_axis(model)),
+        axes=(Axis("component", heads), Axis("position", tuple(places))),
         unit="attention weight",
     )
 

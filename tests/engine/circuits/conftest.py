@@ -20,7 +20,6 @@ from sessions.artifacts import Model, PromptRow, Prompts
 from sessions.components import Head, Mlp
 from sessions.errors import CancelledError
 
-
 torch.set_num_threads(1)  # on models this small a second thread only waits, and on a busy machine it waits long
 
 

@@ -124,6 +124,7 @@ def test_head_scores_as_matrices_and_table(desk: Any, pair: Any) -> None:
     assert named["previous token"].values[1, 2] == pytest.approx(expected, abs=1e-5)
     assert len(table.rows) == 12
     assert {column.name for column in table.columns} >= {"head", "previous token", "induction", "answer"}
-    assert named_positions.axes[0].labels == ("a1", "end")
-    assert named_positions.values.shape == (2, 3, 4)
-    assert named_positions.values[0, 1, 2] == pytest.approx(float(pattern[:, 5, 1].mean()), abs=1e-5)
+    assert named_positions.axes[1].labels == ("a1", "end")
+    assert named_positions.axes[0].labels[6] == "L1H2"
+    assert named_positions.values.shape == (12, 2)
+    assert named_positions.values[6, 0] == pytest.approx(float(pattern[:, 5, 1].mean()), abs=1e-5)
