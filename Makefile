@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench setup format snapshots kill-test zoo clean
+.PHONY: demo test bench setup format snapshots kill-test slow zoo clean
 
 setup: .venv/ready
 
@@ -28,6 +28,19 @@ bench: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+kill-test: setup
+	IWB_KILLS=200 $(BIN)/python -P -m pytest -s tests/engine/server/test_kills.py
+
+slow: setup
+	$(BIN)/python -P -m pytest -m slow
+
+snapshots: setup
+	$(BIN)/python -P -m pytest tests/tui/snapshots --snapshot-update
+
+zoo: setup
+	$(BIN)/python -P -m engine.models.zoo.train_transformers
+	$(BIN)/python -P -m engine.synthesis.train_zoo
 
 clean:
 	rm -rf .venv build *.egg-info

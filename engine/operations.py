@@ -98,6 +98,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     interactive: bool = False  # answers in well under a second and may run between the batches of a long step
     files: tuple[str, ...] = ()  # parameters that may name a file or folder: its content is part of the work's identity
+    volatile: bool = False  # tells of this machine at this moment: asked again, it is done again
     source: str = ""  # paper, section or equation
 
 

@@ -65,6 +65,7 @@ def load(params: LoadParams, ctx: Context) -> Sequence[AnyArtifact]:
 
     ctx.progress(0, 1, f"loading {params.source}")
     model = load_model(params.source, device=params.device, dtype=params.dtype, processing=params.processing)
+    ctx.hold(model)
     ctx.progress(1, 1, model.handle.title)
     return [model.handle]
 
@@ -97,5 +98,6 @@ OPERATIONS: tuple[Operation, ...] = (
         function=inspect,
         files=("source",),
         interactive=True,
+        volatile=True,
     ),
 )

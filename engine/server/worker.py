@@ -90,7 +90,7 @@ class Worker:
 
     def _accept(self, submission: Submission, *, again: bool) -> Accepted:
         with self._wake:
-            same = None if again else self.session.find(submission.key)
+            same = None if again or submission.operation.volatile else self.session.find(submission.key)
             if same is not None and same.status == "done":
                 return Accepted(step=same.id, cached=True)
             if same is not None and same.status in ("queued", "running", "cancelling"):

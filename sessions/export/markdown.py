@@ -14,6 +14,7 @@ from sessions.steps import Note
 
 _WIDTH = 100
 _MAX_ROWS = 60
+_MAX_PROMPTS = 12  # prompts are long, and alike
 
 
 def markdown(whole: Account) -> str:
@@ -77,7 +78,7 @@ def _table(artifact: Table) -> str:
 
 
 def _prompts(artifact: Prompts) -> str:
-    shown = artifact.rows[:_MAX_ROWS]
+    shown = artifact.rows[:_MAX_PROMPTS]
     names = [
         n for n in ("clean", "corrupt", "answers", "foils", "group", "problem") if any(getattr(r, n) for r in shown)
     ]
