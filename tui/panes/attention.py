@@ -28,11 +28,14 @@ from tui.widgets.heatmap import Heatmap
 from tui.widgets.thumbnails import Thumbnails
 from tui.widgets.tokens import TokenStrip
 
+GRID_LINES = 12  # with so many lines to spare, all heads stand below the one
+
 
 class AttentionPane(Pane):
     VIEW: ClassVar[str] = "attention"
     DEFAULT_CSS = """
     AttentionPane Heatmap, AttentionPane Thumbnails { height: 1fr; }
+    AttentionPane Thumbnails.-below { border-top: solid $surface-lighten-2; }
     AttentionPane TokenStrip { height: 6; border-top: solid $surface-lighten-2; }
     """
 
@@ -118,19 +121,23 @@ class AttentionPane(Pane):
         now = self.selection.now
         self._patterns = patterns_of(self.matrix, now.row, self._prompts()) if self.matrix is not None else None
         heatmap, grid, strip = self.query_one(Heatmap), self.query_one(Thumbnails), self.query_one(TokenStrip)
-        heatmap.display, grid.display = not self._all_heads, self._all_heads
-        strip.display = self._tokens and self._patterns is not None
         found = self._patterns
+        strip.display = self._tokens and found is not None
+        rows = found.values.shape[2] + 5 if found is not None else 0
+        both = not self._all_heads and self.size.height - rows - (6 if strip.display else 0) >= GRID_LINES
+        heatmap.display, grid.display = not self._all_heads, self._all_heads or both
+        heatmap.styles.height = rows if both else "1fr"
+        grid.set_class(both, "-below")
         if found is None:
             return
         layers, heads = found.values.shape[:2]
         layer, head = min(now.layer, layers - 1), min(now.head or 0, heads - 1)
         scale: Scale = "diverging" if found.difference else "sequential"
-        if self._all_heads:
+        if grid.display:
             labels = [[f"L{i}H{j}" for j in range(heads)] for i in range(layers)]
             grid.show(found.values, labels, scale=scale, shared=self._scaling != "per head", title=found.title)
             grid.select(layer, head)
-        else:
+        if heatmap.display:
             query, key = found.axes
             names = {"per head": "this head's range", "shared": "all heads", "fixed": "fixed"}
             heatmap.show(
@@ -179,8 +186,6 @@ class AttentionPane(Pane):
             lines += [f"attention {float(row[now.key]):.6g}", "", "this query looks most at:"]
             best = sorted(range(size), key=lambda k: -abs(float(row[k])))[:6]
             lines += [f"{float(row[k]):7.3f}  {k} {names[k]!r}" for k in best]
-        facts = self.matrix.facts if self.matrix is not None else {}
-        lines += ["", *(f"{name}: {facts[name]}" for name in ("model", "weights", "dtype", "prompts") if name in facts)]
         return "\n".join(lines)
 
     def copy_text(self) -> str:
@@ -236,6 +241,9 @@ class AttentionPane(Pane):
                 self._write()
                 self.retitle()
 
+    def on_resize(self) -> None:
+        self._write()
+
     # ---- the selection
 
     def selection_changed(self, before: Selection, after: Selection) -> None:
@@ -262,7 +270,8 @@ class AttentionPane(Pane):
     def on_thumbnails_selected(self, event: Thumbnails.Selected) -> None:
         event.stop()
         self.selection.change(layer=event.row, head=event.col)
-        self.do_grid()
+        if self._all_heads:
+            self.do_grid()
 
     def on_token_strip_token_moved(self, event: TokenStrip.TokenMoved) -> None:
         event.stop()

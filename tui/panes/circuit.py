@@ -69,11 +69,7 @@ class CircuitPane(Pane):
             lines.append(f"{'from' if comes_in else 'to'} {other}: {edge.weight:+.4g}")
         rest = len(model.neighbours()) - 24
         lines += [f"and {rest} more edges"] if rest > 0 else []
-        lines += ["", graph.summary, ""]
-        lines += [
-            f"{name}: {_written(fact)}" for name, fact in graph.facts.items() if not isinstance(fact, dict | list)
-        ]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", graph.summary])
 
     def copy_text(self) -> str:
         return self.query_one(GraphView).model.facts()

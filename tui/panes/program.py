@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Container, Vertical
 from textual.content import Content
 
 from sessions.artifacts import AnyArtifact, Graph, Points, Program
@@ -16,17 +16,19 @@ from tui.widgets.code_view import CodeView
 from tui.widgets.graph_view import GraphView
 from tui.widgets.scatter import Scatter
 
-WIDE, TALL = 110, 24  # from this size on all parts stand beside each other
+WIDE, TALL = 96, 24  # from this size on all parts stand beside each other
+TOWERING = 36  # and from this height on, in a narrower view, below each other
 PARTS = ("code", "automaton", "states")
 
 
 class ProgramPane(Pane):
     VIEW: ClassVar[str] = "program"
     DEFAULT_CSS = """
-    ProgramPane Horizontal { height: 1fr; }
-    ProgramPane CodeView { width: 1fr; }
-    ProgramPane #machine { width: 1fr; }
-    ProgramPane .-all #machine { border-left: solid $surface-lighten-2; }
+    ProgramPane #program-parts { layout: horizontal; height: 1fr; }
+    ProgramPane #program-parts.-stacked { layout: vertical; }
+    ProgramPane CodeView, ProgramPane #machine { width: 1fr; height: 1fr; }
+    ProgramPane .-beside #machine { border-left: solid $surface-lighten-2; }
+    ProgramPane .-stacked #machine { height: 2fr; border-top: solid $surface-lighten-2; }
     ProgramPane .-all Scatter { border-top: solid $surface-lighten-2; }
     """
 
@@ -36,7 +38,7 @@ class ProgramPane(Pane):
         self._diff = False
 
     def compose_body(self) -> ComposeResult:
-        with Horizontal(id="program-parts"):
+        with Container(id="program-parts"):
             yield CodeView()
             with Vertical(id="machine"):
                 yield GraphView()
@@ -127,8 +129,7 @@ class ProgramPane(Pane):
         lines = [program.title, *(("holds: " if v.holds else "fails: ") + str(v) for v in program.verdicts), ""]
         machine = self.query_one(GraphView).model
         if machine.graph.nodes:
-            lines += [machine.heading(), machine.facts(), ""]
-        lines += [f"{name}: {fact}" for name, fact in program.facts.items()]
+            lines += [machine.heading(), machine.facts()]
         return "\n".join(lines)
 
     def copy_text(self) -> str:
@@ -141,8 +142,12 @@ class ProgramPane(Pane):
     # ---- layout
 
     @property
-    def _everything(self) -> bool:
+    def _beside_each_other(self) -> bool:
         return self.size.width >= WIDE and self.size.height >= TALL
+
+    @property
+    def _everything(self) -> bool:
+        return self._beside_each_other or self.size.height >= TOWERING
 
     def on_resize(self) -> None:
         self._arrange()
@@ -152,7 +157,10 @@ class ProgramPane(Pane):
         """All parts on a large screen, one at a time on a small one."""
         every = self._everything
         graph, points = self._beside(Graph), self._beside(Points)
-        self.query_one("#program-parts").set_class(every, "-all")
+        parts = self.query_one("#program-parts")
+        parts.set_class(every, "-all")
+        parts.set_class(self._beside_each_other, "-beside")
+        parts.set_class(every and not self._beside_each_other, "-stacked")
         self.query_one(CodeView).display = every or self._part == "code"
         self.query_one(GraphView).display = graph is not None and (every or self._part == "automaton")
         self.query_one(Scatter).display = points is not None and (every or self._part == "states")

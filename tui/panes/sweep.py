@@ -187,10 +187,6 @@ class SweepPane(Pane):
         lines = [str(now.component), f"change: {number}"]
         if (rank := grid.rank(now.layer, now.head)) is not None:
             lines.append(f"rank {rank[0]} of {rank[1]} by size")
-        for name in ("metric", "ablation", "replacement", "direction", "clean", "n", "positions", "model", "weights"):
-            if name in heads.facts:
-                fact = heads.facts[name]
-                lines.append(f"{name}: {fact:.6g}" if isinstance(fact, float) else f"{name}: {fact}")
         return "\n".join([*lines, "", heads.summary])
 
     def copy_text(self) -> str:

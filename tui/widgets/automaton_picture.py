@@ -148,7 +148,7 @@ class AutomatonPicture:
                 moves.setdefault(edge.source, {})[reads] = arrow
         symbols.sort()
         header = ["state", *(f"reads {s}" if s else "next" for s in symbols)]
-        rows = [[n.label + (" *" if n.accepting else ""), *(moves.get(n.id, {}).get(s, "-") for s in symbols)]
+        rows = [[n.label, *(moves.get(n.id, {}).get(s, "-") for s in symbols)]
                 for n in self.nodes]  # fmt: skip
         widths = [max(len(r[c]) for r in [header, *rows]) for c in range(len(header))]
         y = self.height + 1

@@ -139,6 +139,8 @@ def plan(
 
     def layout(name: str, row_factor: int = 1, column_factor: int = 1) -> Layout:
         cell = widths[name]
+        drawn = -(-rows // row_factor)
+        needed = -(-drawn // 2) if name == "half" else drawn
         return Layout(
             half=name == "half",
             cell=cell,
@@ -148,7 +150,7 @@ def plan(
             label_width=label_width,
             left=left,
             top=top,
-            lines=lines,
+            lines=min(lines, needed),
             columns=max(1, room // cell),
             title=title,
             header=header,

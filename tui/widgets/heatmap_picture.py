@@ -216,11 +216,11 @@ class HeatmapPicture:
 
     def readout_rectangle(self) -> Rectangle:
         assert self.layout is not None
-        width, height = self.size
+        width, y = self.size[0], self.layout.top + self.layout.lines
         if self.layout.legend:
-            return 0, height - 2, width, 1
+            return 0, y, width, 1
         room = width - self._legend_width() - 1
-        return 0, height - 1, width if room < SHORTEST_READOUT else room, 1
+        return 0, y, width if room < SHORTEST_READOUT else room, 1
 
     def index_at(self, x: int, y: int) -> tuple[int, int] | None:
         """The matrix index drawn at a place of the pane, if any (for the mouse)."""
@@ -295,9 +295,10 @@ class HeatmapPicture:
             return self._tick_line()
         if self.layout.top <= y < self.layout.top + self.layout.lines:
             return self._cells(y - self.layout.top)
-        if self.layout.legend and y == height - 1:
+        below = y - self.layout.top - self.layout.lines
+        if self.layout.legend and below == 1:
             return self._legend()
-        if y == height - (2 if self.layout.legend else 1):
+        if below == 0:
             if self.layout.legend:
                 return [(clipped(self.readout(), width, plain), inks.text)]
             room = width - self._legend_width() - 1

@@ -38,9 +38,9 @@ def test_numbers_labels_readout_and_legend_stand_in_their_places():
     assert shown[1].split() == ["H0", "H1", "H2", "H3"]
     assert shown[3].startswith("L0▸[ 0.00]")
     assert "-1.00" in shown[3]
-    assert shown[-2] == "layer 0 · head 0 = 0 logits"
-    assert shown[-1].startswith("-2 ")
-    assert "2 logits, 0 in the middle, own range" in shown[-1]
+    assert shown[6] == "layer 0 · head 0 = 0 logits"
+    assert shown[7].startswith("-2 ")
+    assert "2 logits, 0 in the middle, own range" in shown[7]
 
 
 def test_nan_has_a_glyph_of_its_own_and_no_colour():
@@ -155,7 +155,7 @@ def test_a_cursor_step_touches_two_cells_their_ticks_and_the_readout():
     area = sum(width * height for _, _, width, height in touched)
     assert area < 120
     lines = [y for _, y, _, _ in touched]
-    assert set(lines) == {1, 2, 3, 4, 12}  # labels, tick, the two rows, readout
+    assert set(lines) == {1, 2, 3, 4, 6}  # labels, tick, the two rows, readout
 
 
 def test_the_cursor_stops_at_the_edges():
