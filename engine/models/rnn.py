@@ -90,18 +90,21 @@ class MipsRnn:
 
     @torch.no_grad()
     def step(self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch hidden"]:
-        return mlp(self.weights, "f", torch.cat([h, x.to(h.dtype)], dim=-1))
+        return mlp(self.weights, "f", torch.cat([self._placed(h), self._placed(x)], dim=-1))
 
     @torch.no_grad()
     def readout(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch outputs"]:
-        return mlp(self.weights, "g", h)
+        return mlp(self.weights, "g", self._placed(h))
 
     @torch.no_grad()
     def run(
         self, x: Float[Tensor, "batch pos inputs"]
     ) -> tuple[Float[Tensor, "batch pos hidden"], Float[Tensor, "batch pos outputs"]]:
+        return unroll(self.weights, self._placed(x))
+
+    def _placed(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         some = next(iter(self.weights.values()))
-        return unroll(self.weights, x.to(device=some.device, dtype=some.dtype))
+        return values.to(device=some.device, dtype=some.dtype)
 
 
 def load_rnn(

@@ -66,8 +66,7 @@ def extract(
 
     symbols = domain.alphabet()
     explored = explore(model, symbols, domain.length, rng=rng, progress=lambda d, n: report("walk", d, n))
-    report("cluster", 0, 1)
-    clusters = cluster(explored, tolerance=tolerance, most=most_states)
+    clusters = cluster(explored, tolerance=tolerance, most=most_states, progress=lambda d, n: report("cluster", d, n))
     report("minimise", 0, 1)
     unminimised, asked = build(model, symbols, explored, clusters)
     machine = minimise(unminimised)

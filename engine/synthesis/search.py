@@ -81,9 +81,12 @@ def simplest(machine: Mealy, about: str, progress: Callable[[int, int], None] | 
     # Many small variables first: their banks grow slowest, and what they find bounds the search of the others.
     ordered = sorted(groups.values(), key=lambda group: -group[1][0].labelling.variables)
     for number, (rows, members) in enumerate(ordered):
-        if progress is not None:
-            progress(number, len(groups))
-        candidates += _solve(rows, members, machine, cheapest)
+
+        def tick(number: int = number) -> None:
+            if progress is not None:
+                progress(number, len(groups))
+
+        candidates += _solve(rows, members, machine, cheapest, tick)
         cheapest = min([cheapest, *(formulas.cost for formulas, _ in candidates if formulas.whole)])
     candidates.sort(key=lambda pair: (not pair[0].whole, pair[0].update is None, pair[0].outputs is None, pair[0].cost))
     best: Found | None = None
@@ -127,7 +130,11 @@ def _constants(machine: Mealy, rows: Int[np.ndarray[Any, Any], "row variable"], 
 
 
 def _solve(
-    rows: Int[np.ndarray[Any, Any], "row variable"], members: Sequence[_Wanted], machine: Mealy, cheapest: int
+    rows: Int[np.ndarray[Any, Any], "row variable"],
+    members: Sequence[_Wanted],
+    machine: Mealy,
+    cheapest: int,
+    tick: Callable[[], None],
 ) -> list[tuple[_Formulas, Labelling]]:
     """The formulas of every labelling over these rows that may cost less than `cheapest`; None where there is none."""
     names = Names.of(len(machine.symbols[0]), members[0].labelling, machine.output.shape[2])
@@ -136,6 +143,7 @@ def _solve(
     targets = _Targets([column for member in members for column in (*member.update, *member.outputs)])
     reading = _reading(members, names.state, constants)
     while True:
+        tick()
         targets.look(bank)
         found = [(_formulas(member, targets, reading), member.labelling) for member in members]
         whole = min([cheapest, *(formulas.cost for formulas, _ in found if formulas.whole)])

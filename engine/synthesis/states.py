@@ -51,7 +51,8 @@ def ask(
     h = torch.as_tensor(hidden)
     x = torch.tensor([symbol], dtype=h.dtype).expand(len(h), -1)
     after = model.step(h, x)
-    return after.cpu().numpy(), model.readout(after).round().to(torch.int64).cpu().numpy()
+    kept = torch.float64 if after.dtype == torch.float64 else torch.float32  # numpy has no bfloat16
+    return after.to("cpu", kept).numpy(), model.readout(after).round().to("cpu", torch.int64).numpy()
 
 
 def explore(
@@ -124,7 +125,13 @@ def _tree(symbols: Symbols, length: int) -> int:
     return int(sum(len(symbols) ** t for t in range(length + 1)))
 
 
-def cluster(explored: Explored, *, tolerance: float | None = None, most: int = 256) -> Clusters:
+def cluster(
+    explored: Explored,
+    *,
+    tolerance: float | None = None,
+    most: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Clusters:
     """The coarsest consistent clustering by distance, or the one at `tolerance` with inconsistent clusters split.
 
     Without a tolerance, halves of the states' extent are tried, from the largest; the first consistent one is taken. If
@@ -135,7 +142,9 @@ def cluster(explored: Explored, *, tolerance: float | None = None, most: int = 2
     scale = extent if extent > 0 else 1.0
     candidates = [tolerance] if tolerance is not None else [scale * 2.0**-k for k in range(1, 15)]
     grouped = []
-    for radius in candidates:
+    for tried, radius in enumerate(candidates):
+        if progress is not None:
+            progress(tried, len(candidates))
         label = _by_distance(explored.hidden, radius, most)
         if label is None:
             break  # smaller radii give more clusters still

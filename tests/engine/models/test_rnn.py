@@ -123,3 +123,13 @@ def test_bundled_networks_are_exact_on_every_input_there_is(task: Task) -> None:
         checked += len(x)
     assert checked == task.domain == 2 ** (10 * task.inputs)
     assert sum(tensor.numel() for tensor in load_file(path).values()) < 200  # they are tiny
+
+
+def test_other_precisions_are_taken_as_they_are() -> None:
+    path = ZOO / "Parity_All.safetensors"
+    config = json.loads(path.with_suffix(".json").read_text())
+    single, double = load_rnn(path, config), load_rnn(path, config, dtype=torch.float64)
+    assert double.handle.dtype == "float64"
+    assert double.step(torch.zeros(1, 1), torch.ones(1, 1)).dtype == torch.float64
+    x = torch.ones(1, 6, 1)
+    torch.testing.assert_close(double.run(x)[1].float(), single.run(x)[1])

@@ -96,14 +96,14 @@ def test_a_network_without_memory_becomes_a_program_without_state() -> None:
 
 
 def test_an_interrupted_check_goes_on_where_it_stopped() -> None:
-    whole = extract(Desk(bundled("Bit_Dot_Prod_Mod2")))[0]
+    whole = extract(Desk(bundled("Bit_Dot_Prod_Mod2")), length=9)[0]
     desk = Desk(bundled("Bit_Dot_Prod_Mod2"))
-    desk.stop_at = "9 check"
+    desk.stop_at = "7 check"
     with pytest.raises(KeyboardInterrupt):
-        extract(desk)
-    assert len(desk.saved) == 5
+        extract(desk, length=9)
+    assert len(desk.saved) == 3  # of four chunks
     desk.stop_at = None
-    assert extract(desk)[0] == whole  # the desk asserts that no chunk is checked twice
+    assert extract(desk, length=9)[0] == whole  # the desk asserts that no chunk is checked twice
 
 
 def test_a_wrong_call_is_one_sentence() -> None:
@@ -169,3 +169,11 @@ def test_the_catalogue_part_loads_no_torch_and_makes_forms() -> None:
     assert describe(RUN).fields[1].type == "list"
     code = "import sys; import engine.synthesis.operations; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+def test_beyond_a_million_sequences_a_sample_is_tested_and_said_to_be_one() -> None:
+    program, _, _ = extract(Desk(bundled("Parity_All")), length=24)
+    verdict = program.verdicts[0]
+    assert verdict.holds
+    assert (verdict.tested, verdict.exhaustive) == (2**17, False)
+    assert verdict.domain == "131,072 random bit sequences of length 24"
