@@ -75,6 +75,7 @@ class SessionFile:
         self._db = connection
         self._lock = lock
         self._mutex = threading.RLock()
+        self._inode = path.stat().st_ino
 
     # ---- opening --------------------------------------------------------------------------------------------------
 
@@ -115,6 +116,14 @@ class SessionFile:
                 version += 1
                 db.execute(f"PRAGMA user_version = {version}")
             db.execute("UPDATE steps SET status = 'interrupted' WHERE status IN ('queued', 'running', 'cancelling')")
+
+    @property
+    def still_there(self) -> bool:
+        """Whether the open file is still the one under its name: somebody may have moved, deleted or replaced it."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def close(self) -> None:
         with self._mutex:
@@ -376,6 +385,10 @@ def _sentence(error: sqlite3.Error, path: Path) -> IwbError:
         )
     if "locked" in text or "busy" in text:
         return CallError("the file is locked by another program", str(path), "close it there and try again")
+    if ("readonly" in text or "read-only" in text) and not path.exists():
+        return IwbError(
+            "the session file was moved or deleted while it was open", str(path), "put it back, or start anew"
+        )
     if "readonly" in text or "read-only" in text:
         return CallError("the file may not be written", str(path), "copy it to a folder of your own")
     if "malformed" in text or "not a database" in text or "no such table" in text or "no such column" in text:

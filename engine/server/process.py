@@ -170,9 +170,13 @@ class Front:
     # ---- its life -------------------------------------------------------------------------------------------------
 
     async def watch_over(self) -> None:
-        """Report while busy; end when idle with no client for a while."""
+        """Report while busy; end when idle with no client for a while, or when the file has been taken away."""
         while not self.ended.is_set():
             await asyncio.sleep(min(STATUS_SECONDS, IDLE_SECONDS))
+            if not self.session.still_there:
+                self._broadcast(wire.Goodbye(reason="the session file was moved or deleted"))
+                self.ended.set()
+                return
             if not self.worker.idle:
                 if self._watchers:
                     self.worker.report()

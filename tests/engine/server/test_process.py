@@ -164,3 +164,12 @@ async def test_goodbye_is_an_event(path: Path, client: EngineClient) -> None:
 async def test_a_frame_survives_the_wire() -> None:
     assert struct.unpack(">I", frame(Hello())[:4])[0] == len(frame(Hello())) - 4
     assert msgspec.msgpack.decode(frame(Hello(number=3))[4:])["number"] == 3
+
+
+async def test_an_engine_whose_file_was_taken_away_ends_and_says_so(path: Path) -> None:
+    heard: list[Event] = []
+    client = await EngineClient.connect(path, on_event=heard.append)
+    path.rename(path.with_name("elsewhere.iwb"))
+    await until(lambda: any(isinstance(e, Goodbye) and "moved or deleted" in e.reason for e in heard))
+    await until(lambda: running() == [])
+    await client.close()
