@@ -39,6 +39,21 @@ class OnPrompts(Params, frozen=True, kw_only=True):
     batch: Batch = 0
 
 
+class Voice:
+    """Progress that can be repeated: before every batch the last word is said again, so that a cancel takes effect and
+    a question is answered there, however long the unit is that the progress counts."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx, self._last = ctx, (0, 1, "clean passes")
+
+    def say(self, done: int, total: int, note: str) -> None:
+        self._last = (done, total, note)
+        self.again()
+
+    def again(self) -> None:
+        self._ctx.progress(*self._last)
+
+
 class Asked(NamedTuple):
     model: TransformerModel
     prompts: Prompts
@@ -46,6 +61,10 @@ class Asked(NamedTuple):
     metric: MetricName
     ablation: Literal["zero", "mean", "resample"]
     most_rows: int
+    voice: Voice
+
+    def say(self, done: int, total: int, note: str) -> None:
+        self.voice.say(done, total, note)
 
     def runs(self, rows: Any = None, *, metric: MetricName | None = None, like: PromptRuns | None = None) -> PromptRuns:
         """The prompts (or those rows) with their clean passes; `like` are the same prompts with another metric.
@@ -63,7 +82,14 @@ class Asked(NamedTuple):
         while True:
             try:
                 return PromptRuns(
-                    self.model, batch, chosen, self.ablation, rows=chunk, keep_bytes=size.keep_bytes, like=like
+                    self.model,
+                    batch,
+                    chosen,
+                    self.ablation,
+                    rows=chunk,
+                    keep_bytes=size.keep_bytes,
+                    like=like,
+                    before=self.voice.again,
                 )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or chunk == 1 or like is not None:
@@ -129,7 +155,7 @@ def ask(params: OnPrompts, ctx: Context, *, metrics: tuple[MetricName, ...] = ()
         need_corrupt=params.ablation == "resample",
         need_foils=any(METRICS[name].needs_foils for name in wanted),
     )
-    return Asked(model, prompts, batch, params.metric, params.ablation, params.batch)
+    return Asked(model, prompts, batch, params.metric, params.ablation, params.batch, Voice(ctx))
 
 
 def the_prompts(ctx: Context, ref: str) -> Prompts:

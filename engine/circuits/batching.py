@@ -17,9 +17,14 @@ KEPT_SHARE = 0.25  # of the free memory, for clean passes that are kept
 
 
 class Sizes(NamedTuple):
-    prompts: int  # rows of one chunk of the prompt set
-    variants: int  # ablated versions of it that run side by side
+    rows: int  # prompts x ablated versions of them in one batch
+    prompts: int  # of which so many are one chunk of the prompt set
     keep_bytes: int  # for the clean passes of all chunks together
+
+    @property
+    def variants(self) -> int:
+        """Ablated versions of a chunk that run side by side."""
+        return max(1, self.rows // self.prompts)
 
 
 def sizes(
@@ -40,8 +45,7 @@ def sizes(
     floats += scored * (3 * c.d_vocab if vocabulary else 8)
     by_work = max(1, int((CPU_WORK if device == "cpu" else GPU_WORK) / work))
     rows = min(by_work, rows_that_fit(4 * floats, device), most_rows or by_work)
-    chunk = min(prompts, rows)
-    return Sizes(chunk, max(1, rows // chunk), int(KEPT_SHARE * free_memory(device)))
+    return Sizes(rows, min(prompts, rows), int(KEPT_SHARE * free_memory(device)))
 
 
 __all__ = ["Sizes", "sizes"]

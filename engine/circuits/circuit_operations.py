@@ -148,7 +148,6 @@ def evaluate(params: Evaluate, ctx: Context) -> Sequence[AnyArtifact]:
     graph = ctx.artifact(params.circuit)
     if not isinstance(graph, Graph):
         raise CallError(f"{params.circuit} is a {graph.kind}, not a graph", "circuit", "give a circuit's graph")
-    ctx.progress(0, 1, "clean passes")
     asked = ask(params, ctx)
     c = asked.model.config
     kept = kept_components(graph, n_layers=c.n_layers, n_heads=c.n_heads, has_mlps=c.d_mlp > 0)
@@ -163,8 +162,9 @@ def evaluate(params: Evaluate, ctx: Context) -> Sequence[AnyArtifact]:
     runs = asked.runs()
     names = (params.metric, *(name for name in OFTEN if name != params.metric))
     several = (runs, *(asked.runs(metric=name, like=runs) for name in names[1:]))
+    asked.say(0, 1, "circuit, nothing, and all but the circuit")
     found = faithfulness(several, circuit)
-    ctx.progress(1, 1, "circuit, nothing, and all but the circuit")
+    asked.say(1, 1, "circuit, nothing, and all but the circuit")
     n_heads, n_mlps = int(heads.sum()), int(mlps.sum()) if c.d_mlp else 0
     all_mlps = bool(mlps.all())
     facts = asked.facts(runs) | {

@@ -62,7 +62,7 @@ def ablated_values(
             final = final_residual(first, index, heads[start:stop], mlps[start:stop])
             return tuple(runs.values(index, final) for runs in several)
 
-        pieces = list(halving(measured, len(heads), 4, device=str(first.model.device)))
+        pieces = list(halving(measured, len(heads), 1, device=str(first.model.device)))
         for which, whole in enumerate(gathered):
             whole.append(torch.cat([piece[which] for piece in pieces]))
     return tuple(torch.cat(whole, 1) for whole in gathered)

@@ -44,7 +44,6 @@ def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
     from engine.circuits.greedy_sweep import Decision
     from engine.circuits.greedy_sweep import greedy_sweep as sweep
 
-    ctx.progress(0, 1, "clean passes")
     asked = ask(params, ctx)
     c, n = asked.model.config, len(asked.batch.tokens)
     total = c.n_layers * c.n_heads
@@ -63,13 +62,13 @@ def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
     }
     log = [msgspec.convert(line, Decision) for lines in ctx.checkpoints().values() for line in lines]
     log.sort(key=lambda line: line.component)
-    ctx.progress(len(log), total, f"{n - aside} prompts decide, {aside} are held out")
+    asked.say(len(log), total, f"{n - aside} prompts decide, {aside} are held out")
     made = sweep(
         select,
         held_out,
         theta=params.theta,
         chain=params.chain,
-        variants=asked.sizes(n - aside).variants,
+        rows=asked.sizes(n).rows,
         bootstrap=PairedBootstrap(aside, ctx.seed) if aside else None,
         decided=tuple(log),
     )
@@ -78,7 +77,7 @@ def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
         log.extend(chain)
         ctx.partial(_drops(asked, facts, log))
         gone = sum(line.removed for line in log)
-        ctx.progress(len(log), total, f"{chain[-1].component}; {gone} removed")
+        asked.say(len(log), total, f"{chain[-1].component}; {gone} removed")
     circuit = circuit_of(asked, {line.component for line in log if line.removed})
     judged = held_out or select
     accuracy = asked.runs(_rows(order, aside), metric="accuracy", like=judged)
@@ -87,7 +86,7 @@ def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
         "heads_removed": sum(line.removed for line in log),
         "heads_kept": sum(not line.removed for line in log),
     }
-    graph = _graph(asked, facts, log, circuit, _rows(order, aside)[:EDGE_PROMPTS], params.edges, ctx)
+    graph = _graph(asked, facts, log, circuit, _rows(order, aside)[:EDGE_PROMPTS], params.edges)
     return [_table(facts, log), _drops(asked, facts, log), graph, _curves(facts, log, select, held_out)]
 
 
@@ -200,7 +199,7 @@ def _curves(facts: dict[str, Any], log: Sequence[Decision], select: PromptRuns, 
 
 
 def measured_edges(
-    asked: Asked, circuit: Circuit, rows: Any, most: int, ctx: Context
+    asked: Asked, circuit: Circuit, rows: Any, most: int
 ) -> tuple[dict[tuple[Component, Component], float], dict[str, Any]]:
     """What removing each edge costs, and in words what was measured."""
     from engine.circuits.edge_effects import circuit_values, edge_effects, edges_of
@@ -217,7 +216,7 @@ def measured_edges(
             key = (edge.source, edge.target)
             sums[key] = sums.get(key, 0.0) + float(edge.values.double().sum())
         done += len(batch)
-        ctx.progress(done, total * len(runs.chunks), "edges of the circuit")
+        asked.say(done, total * len(runs.chunks), "edges of the circuit")
     perform = runs.metric.performance
     weights = {key: perform(whole) - perform(value / runs.size) for key, value in sums.items()}
     words = "the circuit with this one edge ablated (exact edge patching; a head's q, k and v together)"
@@ -237,13 +236,12 @@ def _graph(
     circuit: Circuit,
     rows: Any,
     most_edges: int,
-    ctx: Context,
 ) -> Graph:
     from engine.circuits.circuit_graph import circuit_graph
     from engine.circuits.head_sweep import components_of
 
     c = asked.model.config
-    weights, edge_facts = measured_edges(asked, circuit, rows, most_edges, ctx)
+    weights, edge_facts = measured_edges(asked, circuit, rows, most_edges)
     components = components_of(c.n_layers, c.n_heads, mlps=c.d_mlp > 0)
     scores: Mapping[Component, float] = {line.component: line.drop for line in log}
     fraction = facts["faithfulness"]

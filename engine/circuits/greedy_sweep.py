@@ -50,8 +50,9 @@ class Decision(msgspec.Struct, frozen=True):
 class _Climb:
     """A prompt set on its way up the layers, without the heads removed so far."""
 
-    def __init__(self, runs: PromptRuns, variants: int) -> None:
-        self.runs, self.variants, self.layer = runs, variants, 0
+    def __init__(self, runs: PromptRuns, rows: int) -> None:
+        self.runs, self.layer = runs, 0
+        self.variants = max(1, rows // max(len(chunk.tokens) for chunk in runs.chunks))
         self.base = runs.clean
         self.states: list[Entering] = []
         for index, chunk in enumerate(runs.chunks):
@@ -115,18 +116,18 @@ def greedy_sweep(
     *,
     theta: float,
     chain: int = 8,
-    variants: int = 16,
+    rows: int = 1024,
     bootstrap: PairedBootstrap | None = None,
     decided: Sequence[Decision] = (),
 ) -> Iterator[tuple[Decision, ...]]:
     """The decisions in order, one chain at a time; `decided` are those of an earlier, interrupted run, not made again.
 
     `theta` is the greatest drop of the metric that still removes a head (in the metric's unit; a rise always removes).
-    `chain` is the most heads tried at once, 1 for the plain algorithm; `variants` how many of them share a batch.
+    `chain` is the most heads tried at once, 1 for the plain algorithm; `rows` the most prompts x heads in one batch.
     `bootstrap` must be made for the held-out examples. Intervals are absent without it.
     """
     c = select.model.config
-    sets = [_Climb(runs, variants) for runs in (select, held_out) if runs is not None]
+    sets = [_Climb(runs, rows) for runs in (select, held_out) if runs is not None]
     log = list(decided)
     for layer in range(c.n_layers):
         removed = torch.zeros(c.n_heads, dtype=torch.bool, device=select.model.device)

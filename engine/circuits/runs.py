@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -38,7 +39,8 @@ class PromptRuns:
 
     Clean passes are kept while they fit into `keep_bytes` together, and done again each time otherwise; results do not
     depend on it. `like`, the same prompts with another metric, lends its chunks and passes. ValueError when the
-    ablation needs corrupt prompts, or the metric foils, that the batch lacks.
+    ablation needs corrupt prompts, or the metric foils, that the batch lacks. `before` is called before every batch is
+    measured: there a run may be given up with nothing lost.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class PromptRuns:
         rows: int = 64,
         keep_bytes: int = 2**31,
         like: PromptRuns | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         if ablation == "resample" and batch.corrupt is None:
             raise ValueError("resample ablation needs corrupt prompts")
         if metric.needs_foils and batch.foils is None:
             raise ValueError(f"the metric {metric.name} needs foils")
         self.model, self.metric, self.ablation = model, metric, ablation
+        self._before = before
         self.size = len(batch.tokens)
         self.aligned = bool((batch.lengths == batch.lengths[0]).all())
         self._kept: dict[tuple[str, int], Cache] = {} if like is None else like._kept
@@ -98,6 +102,7 @@ class PromptRuns:
 
     def values(self, index: int, final: Float[Tensor, "variant_batch k d_model"]) -> Float[Tensor, "variant batch"]:
         """The metric per variant and example, on the CPU, from the final residual stream at the scored positions."""
+        self._before()
         chunk = self.chunks[index]
         return self.metric.function(self._logits(chunk, final), chunk.targets).cpu()
 
@@ -166,6 +171,7 @@ class PromptRuns:
             columns=columns,
             clean=torch.empty(0),
         )
+        self._before()
         cache = self._pass("clean", start // (stop - start), tokens)
         logits = self._logits(chunk, at_positions(cache.resid_pre[-1], at))[0]
         if self.metric.needs_clean:

@@ -26,7 +26,6 @@ def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
     from engine.circuits.head_sweep import components_of
     from engine.circuits.head_sweep import head_sweep as sweep
 
-    ctx.progress(0, 1, "clean passes")
     asked = ask(params, ctx)
     runs, c = asked.runs(), asked.model.config
     order = components_of(c.n_layers, c.n_heads, mlps=params.mlps and c.d_mlp > 0)
@@ -36,7 +35,7 @@ def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
         at = [place[component] for text in saved["components"] if (component := _part(text)) in place]
         values[at, saved["start"] : saved["stop"]] = saved["values"]
     wanted = [[part for part, row in zip(order, values[:, chunk.rows]) if np.isnan(row).any()] for chunk in runs.chunks]
-    ctx.progress(int(np.isfinite(values).sum()), values.size, f"{len(order)} components x {runs.size} prompts")
+    asked.say(int(np.isfinite(values).sum()), values.size, f"{len(order)} components x {runs.size} prompts")
     facts = asked.facts(runs)
     for swept in sweep(runs, wanted, variants=asked.sizes(runs.size).variants):
         found = swept.values.float().cpu().numpy()
@@ -53,7 +52,7 @@ def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
         )
         if isinstance(first, Head) and rows.stop == runs.size:  # these heads are done on all prompts
             ctx.partial(_matrix(asked, facts, _effects(runs, order, values), order, Head))
-        ctx.progress(int(np.isfinite(values).sum()), values.size, f"{first} to {last}" if first != last else str(first))
+        asked.say(int(np.isfinite(values).sum()), values.size, f"{first} to {last}" if first != last else str(first))
     effects = _effects(runs, order, values)
     results: list[AnyArtifact] = [_matrix(asked, facts, effects, order, Head)]
     if any(isinstance(component, Mlp) for component in order):

@@ -205,7 +205,7 @@ def batches() -> Callable[..., TokenBatch]:
 
 
 class Desk:
-    """A Context that remembers what was said to it, and can be interrupted after some progress reports."""
+    """A Context that remembers what was said to it, and can be interrupted once some units are saved."""
 
     seed = 0
 
@@ -234,7 +234,7 @@ class Desk:
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         self.reports.append((done, total, note))
-        if self.stop_after is not None and len(self.reports) > self.stop_after:
+        if self.stop_after is not None and len(self.saved) >= self.stop_after:
             raise CancelledError("stopped by the test")
 
     def partial(self, artifact: Any) -> None:

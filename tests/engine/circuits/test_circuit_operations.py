@@ -75,13 +75,13 @@ def desk_again(desk: Any) -> Any:
     return fresh
 
 
-@pytest.mark.parametrize("stop", [2, 4, 6])
+@pytest.mark.parametrize("stop", [1, 3, 6])
 def test_an_interrupted_sweep_ends_with_the_same_bytes(desk: Any, stop: int) -> None:
     whole = greedy_sweep(sweep(), desk_again(desk))
     desk.stop_after = stop
     with pytest.raises(CancelledError):
         greedy_sweep(sweep(), desk)
-    assert desk.saved
+    assert len(desk.saved) == stop
     desk.stop_after = None
     again = greedy_sweep(sweep(), desk)
     assert [encode(a) for a in again] == [encode(a) for a in whole]

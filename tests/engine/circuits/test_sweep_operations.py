@@ -49,17 +49,15 @@ def test_the_heatmap_fills_in_layer_by_layer(desk: Any) -> None:
     assert desk.reports[-1][:2] == (15 * 12, 15 * 12)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("stop", [0, 1, 4])
 def test_an_interrupted_sweep_goes_on_where_it_stopped(desk: Any, stop: int) -> None:
     whole = head_sweep(asked(metric="loss"), desk)
     units = len(desk.saved)
     desk.saved.clear()
-    desk.reports.clear()
     desk.stop_after = stop
     with pytest.raises(CancelledError):
         head_sweep(asked(metric="loss"), desk)
-    kept = len(desk.saved)
-    assert kept < units
+    assert len(desk.saved) == stop < units
     desk.stop_after = None
     again = head_sweep(asked(metric="loss"), desk)  # the Desk refuses a unit that is done twice
     assert len(desk.saved) == units
@@ -69,7 +67,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(desk: Any, stop: int) -> 
 def test_a_resumed_sweep_may_use_another_batch(desk: Any) -> None:
     whole = head_sweep(asked(), desk)
     desk.saved.clear()
-    desk.stop_after = len(desk.reports) + 3
+    desk.stop_after = 3
     with pytest.raises(CancelledError):
         head_sweep(asked(batch=5), desk)
     desk.stop_after = None
@@ -94,3 +92,11 @@ def test_prompts_that_do_not_fit_are_refused_in_one_sentence(desk: Any) -> None:
     with pytest.raises(CallError, match="not prompts"):
         head_sweep(asked(), desk)
     assert rows
+
+
+def test_there_is_a_chance_to_stop_before_every_batch(desk: Any) -> None:
+    head_sweep(asked(batch=4), desk)
+    # 12 prompts in chunks of 4: 3 clean passes; 3 layers of 4 heads and an MLP, one by one on each chunk
+    batches = 3 + 3 * 3 * (4 + 1)
+    assert len(desk.saved) == batches - 3
+    assert len(desk.reports) >= 2 * (batches - 3)  # one before each batch, and one after it with the count
