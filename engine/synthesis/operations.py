@@ -151,7 +151,10 @@ def _stages(extraction: Extraction) -> dict[str, Any]:
         "clusters from splitting": clusters.split,
         "transitions asked of the network": extraction.asked,
         "states after minimisation": machine.states,
-        "valid for": "every length" if machine.complete else f"up to {extraction.domain.length} inputs",
+        # Closed says nothing about how far the network's own states drift beyond the length that was looked at.
+        "automaton": "closed: no input leads out of its states"
+        if machine.complete
+        else f"open: known for up to {extraction.domain.length} inputs",
     }
 
 

@@ -63,9 +63,9 @@ def test_every_bundled_network_becomes_a_program_exact_on_all_inputs(
 
 def test_a_counter_says_how_far_it_is_known() -> None:
     program, _, _ = extract(Desk(bundled("Balanced_Parenthesis")))
-    assert program.facts["valid for"] == "up to 10 inputs"
+    assert program.facts["automaton"] == "open: known for up to 10 inputs"
     assert "up to 10 elements only" in program.source
-    assert extract(Desk(bundled("Div_3")))[0].facts["valid for"] == "every length"
+    assert extract(Desk(bundled("Div_3")))[0].facts["automaton"].startswith("closed")
 
 
 def test_the_name_of_the_task_changes_no_program() -> None:
