@@ -6,6 +6,7 @@ What the views, screens and lines do is in their own modules; what an action doe
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Container, Horizontal
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
@@ -21,8 +23,11 @@ from textual.widgets import Input, TextArea
 from engine.server.protocol import StepChanged
 from sessions.errors import IwbError
 from sessions.steps import Step
+from themes.colour import depth_of
+from themes.screen import NAMES, OURS
 from tui.actions import BY_ID, Action, Scope
 from tui.actions.action import VIEW_SCOPES
+from tui.ascii import AsciiOnly
 from tui.chrome import Banner, Header, Hints, Line, Notice, StatusLine, TabStrip
 from tui.doings import Doings
 from tui.investigation import Investigation
@@ -79,6 +84,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         self.replay: Replay | None = None
         self.message = ""
         self.models_known: dict[str, Any] = {}
+        self._ascii_only = AsciiOnly()
         self._lines: dict[str, Line] = {}
         self._save_waits = False
         self._restored = False
@@ -107,6 +113,11 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         yield self._lines["status"]
         yield self._lines["hints"]
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and ours where only ASCII can be shown."""
+        found = super().get_line_filters()
+        return [*found, self._ascii_only] if depth_of(self) == "ascii" else found
+
     @property
     def main_screen(self) -> Screen[Any]:
         """The screen with the views, whatever lies over it."""
@@ -127,7 +138,9 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         return self.panes.get(self.view_id)
 
     def on_mount(self) -> None:
-        self.use_theme(self.config.theme)
+        for theme in OURS:
+            self.register_theme(theme)
+        self.use_theme(self.config.theme or NAMES[0])
         self.investigation.store.listen(self._store_told)
         self.investigation.selection.listen(self._selection_told)
         for problem in (*self.config.problems, *self.keymap.warnings):

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from sessions.errors import IwbError
 from sessions.steps import Stored
+from themes.screen import NAMES
 from tui.form import Choice
 from tui.views import VIEWS, View
 
@@ -175,6 +176,11 @@ class Doings(App[None], inherit_bindings=False):
 
         self.push_screen(LogScreen())
 
+    def open_export(self) -> None:
+        from tui.screens.export import ExportScreen
+
+        self.push_screen(ExportScreen())
+
     def open_note(self) -> None:
         """A note on the shown result; in History on the chosen step."""
         from tui.screens.note import NoteScreen
@@ -334,8 +340,7 @@ class Doings(App[None], inherit_bindings=False):
             self.trouble(f"there is no theme '{name}'; known: {', '.join(sorted(self.available_themes))}")
 
     def next_theme(self) -> None:
-        names = sorted(self.available_themes)
-        name = names[(names.index(self.theme) + 1) % len(names)]
+        name = NAMES[(NAMES.index(self.theme) + 1) % len(NAMES)] if self.theme in NAMES else NAMES[0]
         self.use_theme(name)
         self.remember("theme", name)
         self.say(f"theme {name}")

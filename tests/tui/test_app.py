@@ -565,3 +565,56 @@ async def test_a_partial_result_reaches_the_store_while_the_step_runs() -> None:
         bench.engine.progress(7, 3, 24, a_sweep(3))
         await settle(pilot)
         assert bench.app.investigation.store.partials[7].title == "logit difference, zero"
+
+
+async def test_where_only_ascii_can_be_shown_nothing_else_is_painted() -> None:
+    bench = FakeBench(config=Config({}, ascii=True))
+    async with bench.app.run_test(size=(140, 40)) as pilot:
+        await settle(pilot)
+        for key in ("2", "3", "4", "5", "6", "7", "1", "r"):
+            await press(pilot, key)
+            foreign = {c for c in screen_text(bench.app) if not c.isascii()}
+            assert not foreign, (key, foreign)
+
+
+async def test_an_investigation_is_exported_beside_its_file(tmp_path: Path) -> None:
+    from sessions.file import SessionFile
+
+    path = tmp_path / "case.iwb"
+    SessionFile.open(path, create=True).close()
+    bench = FakeBench(path=path)
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "E", "enter")
+        assert f"wrote {path.with_suffix('.md')}" in bench.app.message
+    assert path.with_suffix(".md").read_text()
+
+
+async def test_a_theme_is_kept_for_the_next_time() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "T")
+        assert bench.app.theme == "iwb-light"
+    again = FakeBench(bench.file)
+    async with again.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        assert again.app.theme == "iwb-light"
+
+
+async def test_jumping_puts_a_letter_on_everything_that_takes_the_focus() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(140, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "f", "a")
+        assert bench.app.context.has_focus_within
+
+
+async def test_a_table_is_filtered_and_shown_whole_again() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "7", "/", *"sweep")
+        assert "filter 'sweep': 3 of 6" in screen_text(bench.app)
+        await press(pilot, "escape")
+        assert "row 6 of 6" in screen_text(bench.app)

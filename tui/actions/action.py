@@ -15,6 +15,7 @@ Scope = Literal[
     "everywhere", "moving", "overlay", "lost", "replay",
     "model", "data", "sweep", "attention", "circuit", "program", "history",
     "form", "palette", "help", "jobs", "log", "note", "question", "jump", "find", "artifact", "size", "message",
+    "export",
 ]  # fmt: skip
 VIEW_SCOPES: tuple[Scope, ...] = ("model", "data", "sweep", "attention", "circuit", "program", "history")
 OVERLAY_SCOPES: tuple[Scope, ...] = (
@@ -30,6 +31,7 @@ OVERLAY_SCOPES: tuple[Scope, ...] = (
     "artifact",
     "size",
     "message",
+    "export",
 )
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -56,6 +58,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "find": "While filtering a table",
     "artifact": "In a result without a view of its own",
     "message": "In a message",
+    "export": "While exporting",
     "size": "On a terminal that is too small",
 }
 

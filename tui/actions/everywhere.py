@@ -307,6 +307,15 @@ EVERYWHERE: tuple[Action, ...] = (
         help="Write a note on the result the view shows (in History: on the chosen step).",
     ),
     Action(
+        id="app.export",
+        title="Export…",
+        scope="everywhere",
+        keys=("E",),
+        handler=_app("open_export"),
+        enabled=lambda app: None if app.investigation.store.all_steps else "there are no steps yet",
+        help="Write the whole investigation as Markdown, HTML, a notebook, a recipe or JSON beside the session file.",
+    ),
+    Action(
         id="replay.start",
         title="Replay the investigation",
         scope="everywhere",

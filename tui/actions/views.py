@@ -88,7 +88,7 @@ HISTORY: tuple[Action, ...] = (
         "history.edit",
         "Change as a new step…",
         "Open the form with this step's parameters, to run it with others.",
-        "e",
+        "a",
         verb="edit",
         hint=14,
     ),

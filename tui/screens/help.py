@@ -20,7 +20,7 @@ class HelpScreen(Overlay[None]):
     HEADING = "Help"
     DEFAULT_CSS = """
     HelpScreen > #box { height: 90%; }
-    HelpScreen OptionList { height: 1fr; background: $panel; border: none; }
+    HelpScreen OptionList { height: 1fr; background: $panel; border: none; text-wrap: wrap; }
     HelpScreen #purpose { height: auto; margin: 0 0 1 0; }
     HelpScreen Input { display: none; }
     HelpScreen Input.-shown { display: block; }
