@@ -59,6 +59,7 @@ def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
         "order": "layers from the first to the last, heads from 0",
         "base": "measured once at each layer's start",
         "mlps": "kept, never tried",
+        "sign": "drop: how much worse than at the layer's start",
     }
     log = [msgspec.convert(line, Decision) for lines in ctx.checkpoints().values() for line in lines]
     log.sort(key=lambda line: line.component)

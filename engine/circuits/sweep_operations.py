@@ -36,7 +36,7 @@ def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
         values[at, saved["start"] : saved["stop"]] = saved["values"]
     wanted = [[part for part, row in zip(order, values[:, chunk.rows]) if np.isnan(row).any()] for chunk in runs.chunks]
     asked.say(int(np.isfinite(values).sum()), values.size, f"{len(order)} components x {runs.size} prompts")
-    facts = asked.facts(runs)
+    facts = asked.facts(runs) | {"sign": "ablated minus clean"}
     for swept in sweep(runs, wanted, variants=asked.sizes(runs.size).variants):
         found = swept.values.float().cpu().numpy()
         first, last, rows = swept.components[0], swept.components[-1], swept.rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -186,6 +188,11 @@ def test_components_that_cannot_be_ablated(pair: Any, text: str, sentence: str) 
 def test_a_row_that_is_not_there(desk: Any) -> None:
     with pytest.raises(CallError, match="no prompt 13"):
         what_if(WhatIf(model="@1", prompts="@2", components="L0H0", row=13), desk)
+
+
+def test_the_catalogue_of_circuits_loads_without_torch() -> None:
+    code = "import sys, engine.circuits.operations; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
 def test_every_operation_has_a_form_and_says_what_it_gives() -> None:
