@@ -222,7 +222,10 @@ async def test_d_goes_through_the_sides_and_asks_for_the_missing_one() -> None:
     async with bench.app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "4")
-        assert "prompt 1, corrupt" in screen_text(bench.app)  # the newest
+        assert "prompt 1, clean" in screen_text(bench.app)
+        await press(pilot, "d")
+        assert "prompt 1, corrupt" in screen_text(bench.app)
+        assert not bench.engine.asked
         await press(pilot, "d")
         assert bench.engine.asked[-1][2]["side"] == "difference"
         bench.engine.finish(len(bench.file.steps), patterns("difference"))
