@@ -31,7 +31,8 @@ from engine.models.zoo.sampling import (
 )
 from engine.models.zoo.trainable import TrainableTransformer, save
 
-HEAD_COST = 3e-3  # of the sum of head norms: without it four heads share each role of the induction circuit
+# (steps, head cost): once the circuit is there, a cost on heads makes those that share a role leave it to few of them.
+INDUCTION_STAGES = ((3000, 0.0), (2000, 2e-2))
 HERE = Path(__file__).parent
 TPP = "solves TPP (seven templates, broken links noticed) and IOI (both orders) over a vocabulary of whole words"
 INDUCTION = "two attention-only layers that go on with a repeated block: previous-token and induction heads"
@@ -60,12 +61,14 @@ class Stage(NamedTuple):
     steps: int
     rate: float  # peak learning rate
     mixture: Mixture
+    head_cost: float
 
 
-# Copying and broken links first; then more sentences about another subject, which is learned last and only from many.
+# First copying, names and broken links. Another subject at the end is not learned in that time: the model only hedges.
+# The second stage leaves those sentences out, and makes heads that share a role give it up to one of them.
 STAGES = (
-    Stage(4000, 3e-3, Mixture(tpp=0.5, broken=0.2, subject=0.15)),
-    Stage(2500, 2e-3, Mixture(tpp=0.75, broken=0.2, subject=0.35)),
+    Stage(4000, 3e-3, Mixture(tpp=0.5, broken=0.2, subject=0.15), head_cost=0.0),
+    Stage(1500, 2e-3, Mixture(tpp=0.5, broken=0.3, subject=0.0), head_cost=2e-2),
 )
 
 
@@ -85,12 +88,11 @@ def relation_model(vocab: list[str]) -> TrainableTransformer:
 
 
 def relation_accuracy(model: TrainableTransformer, sampler: RelationSampler, seed: int, n: int) -> dict[str, float]:
-    """Accuracy on held-out combinations: TPP, TPP with each alteration, IOI."""
+    """Accuracy on held-out combinations: TPP, TPP with a broken link, IOI."""
     rng = np.random.default_rng(seed)
     return {
         "tpp": accuracy(model, sampler.tpp_batch(rng, n, held_out=True)),
         "tpp_broken_link": accuracy(model, sampler.tpp_batch(rng, n, held_out=True, broken=1.0)),
-        "tpp_other_subject": accuracy(model, sampler.tpp_batch(rng, n, held_out=True, subject=1.0)),
         "ioi": accuracy(model, sampler.ioi_batch(rng, n, held_out=True)),
     }
 
@@ -104,6 +106,7 @@ def train_stage(model: TrainableTransformer, sampler: RelationSampler, stage: St
             group["lr"] = rate(step, stage.steps, stage.rate)
         examples = sampler.batch(rng, batch, stage.mixture)
         loss = F.cross_entropy(last_logits(model, examples), examples.target)
+        loss = loss + stage.head_cost * model.head_norms().sum()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -111,6 +114,7 @@ def train_stage(model: TrainableTransformer, sampler: RelationSampler, stage: St
         if step % 100 == 0 or step == stage.steps - 1:
             held_out = relation_accuracy(model, sampler, seed + 1, 300)
             shown = "  ".join(f"{name} {value:.3f}" for name, value in held_out.items())
+            shown += "  head norms " + " ".join(f"{norm:.1f}" for norm in model.head_norms().tolist())
             say(f"step {step:5}  loss {loss.item():.3f}  {shown}  {time.monotonic() - started:.0f} s")
 
 
@@ -135,52 +139,72 @@ def finish_relations(
     save(model, folder / "tpp.safetensors", vocab, BOS, TPP, {"seed": seed, "held_out_accuracy": held_out})
 
 
-def train_induction(folder: Path, seed: int, steps: int = 3000, batch: int = 64) -> None:
-    """`zoo:induction`: two attention-only layers, no LayerNorm, trained to go on with a block that repeats."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    vocab = induction_vocabulary()
-    config = TransformerConfig(
-        architecture="attn-only",
-        n_layers=2,
-        n_heads=4,
-        d_model=64,
-        d_head=16,
-        d_vocab=len(vocab),
-        n_ctx=64,
-        normalization="none",
+def induction_model(vocab: list[str]) -> TrainableTransformer:
+    return TrainableTransformer(
+        TransformerConfig(
+            architecture="attn-only",
+            n_layers=2,
+            n_heads=4,
+            d_model=64,
+            d_head=16,
+            d_vocab=len(vocab),
+            n_ctx=64,
+            normalization="none",
+        )
     )
-    model = TrainableTransformer(config)
+
+
+def repeat_loss(model: TrainableTransformer, tokens: Tensor, known: Tensor) -> tuple[Float[Tensor, ""], float]:
+    """Cross-entropy and accuracy where the repetition determines the next token."""
+    logits, following = model(tokens)[:, :-1][known[:, :-1]], tokens[:, 1:][known[:, :-1]]
+    return F.cross_entropy(logits, following), float((logits.argmax(-1) == following).float().mean())
+
+
+def train_induction_stage(model: TrainableTransformer, steps: int, head_cost: float, seed: int, batch: int) -> None:
+    rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     started = time.monotonic()
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, 3e-3)
-        tokens, known = induction_batch(rng, batch, len(vocab), config.n_ctx)
-        logits = model(tokens)[:, :-1][known[:, :-1]]
-        loss = F.cross_entropy(logits, tokens[:, 1:][known[:, :-1]]) + HEAD_COST * model.head_norms().sum()
+        loss, right = repeat_loss(model, *induction_batch(rng, batch, model.config.d_vocab, model.config.n_ctx))
         optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss + head_cost * model.head_norms().sum())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 100 == 0 or step == steps - 1:
-            right = float((logits.argmax(-1) == tokens[:, 1:][known[:, :-1]]).float().mean())
-            say(f"step {step:5}  loss {loss.item():.3f}  accuracy {right:.3f}  {time.monotonic() - started:.0f} s")
-    check = np.random.default_rng(seed + 1)
-    tokens, known = induction_batch(check, 512, len(vocab), config.n_ctx)
+            norms = " ".join(f"{norm:.1f}" for norm in model.head_norms().tolist())
+            passed = time.monotonic() - started
+            say(f"step {step:5}  loss {loss.item():.3f}  accuracy {right:.3f}  head norms {norms}  {passed:.0f} s")
+
+
+def train_induction(folder: Path, seed: int, batch: int = 64) -> None:
+    """`zoo:induction`: two attention-only layers, no LayerNorm, trained to go on with a block that repeats."""
+    torch.manual_seed(seed)
+    vocab = induction_vocabulary()
+    model = induction_model(vocab)
+    for number, (steps, head_cost) in enumerate(INDUCTION_STAGES):
+        train_induction_stage(model, steps, head_cost, seed + 10 * number, batch)
+    finish_induction(folder, model, vocab, seed)
+
+
+def finish_induction(folder: Path, model: TrainableTransformer, vocab: list[str], seed: int) -> None:
+    """Measure accuracy and head scores on fresh blocks, print, and write the files."""
+    check, block = np.random.default_rng(seed + 1), 24
     with torch.no_grad():
-        right = float((model(tokens).argmax(-1)[:, :-1] == tokens[:, 1:])[known[:, :-1]].float().mean())
-    block = torch.from_numpy(np.stack([check.permutation(np.arange(1, len(vocab)))[:24] for _ in range(128)]))
-    twice = torch.cat([torch.zeros(128, 1, dtype=torch.long), block, block], dim=1)
-    facts: dict[str, object] = {"seed": seed, "steps": steps, "batch": batch, "held_out_accuracy": right}
-    for layer, heads in enumerate(model.patterns(twice)):
-        for head, pattern in enumerate(heads):
+        _, right = repeat_loss(model, *induction_batch(check, 512, len(vocab), model.config.n_ctx))
+    words = torch.from_numpy(np.stack([check.permutation(np.arange(1, len(vocab)))[:block] for _ in range(128)]))
+    twice = torch.cat([torch.zeros(128, 1, dtype=torch.long), words, words], dim=1)
+    heads: dict[str, dict[str, float]] = {}
+    for layer, patterns in enumerate(model.patterns(twice)):
+        for head, pattern in enumerate(patterns):
             previous = float(pattern[:, 1:].diagonal(0, 1, 2).mean())
-            induction = float(pattern[:, 25:].diagonal(2, 1, 2).mean())  # query i attends to i - 24 + 1
-            facts[f"L{layer}H{head}"] = {"previous_token": round(previous, 4), "induction": round(induction, 4)}
+            induction = float(pattern[:, block + 1 :].diagonal(2, 1, 2).mean())  # query i reads from i - block + 1
+            heads[f"L{layer}H{head}"] = {"previous_token": round(previous, 4), "induction": round(induction, 4)}
+            print(f"zoo:induction L{layer}H{head} previous-token score {previous:.3f} induction score {induction:.3f}")
+    print(f"zoo:induction accuracy on fresh blocks {right:.4f}")
+    facts: dict[str, object] = {"seed": seed, "accuracy": round(right, 4), "heads": heads}
     save(model, folder / "induction.safetensors", vocab, BOS, INDUCTION, facts)
-    for name, value in facts.items():
-        print(f"zoo:induction {name} {value}")
 
 
 def main() -> None:
