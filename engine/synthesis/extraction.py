@@ -15,10 +15,12 @@ from engine.models.protocols import RecurrentModel
 from engine.synthesis.domain import Domain
 from engine.synthesis.machine import UNKNOWN, Mealy, build, minimise
 from engine.synthesis.search import Found, simplest
-from engine.synthesis.states import Clusters, Explored, cluster, explore
+from engine.synthesis.states import Clusters, Explored, apart, cluster, explore
+from sessions.errors import IwbError
 
 STAGES = ("walk", "cluster", "minimise", "formulas")
 MOST_SYMBOLS = 4096
+MOST_MERGED = 5_000  # visited states that are merged by behaviour
 
 
 class Extraction(NamedTuple):
@@ -31,6 +33,12 @@ class Extraction(NamedTuple):
     asked: int  # transitions that the walk left open and the network was asked about
     machine: Mealy
     found: Found
+    by_behaviour: bool  # states told apart by what follows them, up to the length, not by distance
+
+    @property
+    def closed(self) -> bool:
+        """Whether the machine says something about every length: clusters of states, none of which leads out."""
+        return self.machine.complete and not self.by_behaviour
 
     def state_of_clusters(self) -> Int[np.ndarray[Any, Any], " cluster"]:
         """The minimal machine's state for each cluster (-1: only an unknown transition leads there)."""
@@ -66,19 +74,34 @@ def extract(
 
     symbols = domain.alphabet()
     explored = explore(model, symbols, domain.length, rng=rng, progress=lambda d, n: report("walk", d, n))
-    clusters = cluster(explored, tolerance=tolerance, most=most_states, progress=lambda d, n: report("cluster", d, n))
+    by_behaviour = False
+    try:
+        clusters = cluster(
+            explored, tolerance=tolerance, most=most_states, progress=lambda d, n: report("cluster", d, n)
+        )
+    except IwbError:
+        if tolerance is not None or not explored.whole or len(explored.hidden) > MOST_MERGED:
+            raise
+        # Distance tells nothing: merge the visited states that agree on everything that was seen to follow them.
+        clusters, by_behaviour = apart(explored), True
     report("minimise", 0, 1)
     unminimised, asked = build(model, symbols, explored, clusters)
     machine = minimise(unminimised)
-    about = _about(model.hidden, machine, domain)
+    if machine.states > most_states:
+        raise IwbError(
+            f"the network's automaton has {machine.states} states, more than {most_states}",
+            "synthesis",
+            "raise max_states or shorten length",
+        )
+    about = _about(model.hidden, machine, domain, closed=machine.complete and not by_behaviour)
     found = simplest(machine, about, progress=lambda d, n: report("formulas", d, n))
-    return Extraction(domain, explored, clusters, unminimised, len(asked), machine, found)
+    return Extraction(domain, explored, clusters, unminimised, len(asked), machine, found, by_behaviour)
 
 
-def _about(hidden: int, machine: Mealy, domain: Domain) -> str:
+def _about(hidden: int, machine: Mealy, domain: Domain, *, closed: bool) -> str:
     states = "1 state" if machine.states == 1 else f"{machine.states} states"
     numbers = "1 hidden number" if hidden == 1 else f"{hidden} hidden numbers"
-    extent = "" if machine.complete else f", known for sequences of up to {domain.length} elements only"
+    extent = "" if closed else f", known for sequences of up to {domain.length} elements only"
     return f"The automaton of a network with {numbers}: {states}{extent}."
 
 

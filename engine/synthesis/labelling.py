@@ -16,7 +16,7 @@ from jaxtyping import Int
 from engine.synthesis.machine import UNKNOWN, Mealy
 
 Codes = Int[np.ndarray[Any, Any], "state variable"]
-MOST_PERMUTED = 7  # states with every integer labelling tried: 720 of them
+MOST_PERMUTED = 6  # states with every integer labelling tried: 120 of them
 MOST_BITS = 3  # 8 states with every code tried: 5,040 of them
 
 

@@ -146,6 +146,7 @@ def _stages(extraction: Extraction) -> dict[str, Any]:
         "inputs": str(extraction.domain),
         "hidden states visited": len(explored.hidden),
         "every prefix visited": explored.whole,
+        "states told apart by": "what follows them" if extraction.by_behaviour else "distance",
         "tolerance": round(clusters.tolerance, 6),
         "clusters": len(clusters.representative),
         "clusters from splitting": clusters.split,
@@ -153,7 +154,7 @@ def _stages(extraction: Extraction) -> dict[str, Any]:
         "states after minimisation": machine.states,
         # Closed says nothing about how far the network's own states drift beyond the length that was looked at.
         "automaton": "closed: no input leads out of its states"
-        if machine.complete
+        if extraction.closed
         else f"open: known for up to {extraction.domain.length} inputs",
     }
 

@@ -23,7 +23,7 @@ LARGEST = 9  # description length of a plain formula
 CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
-MOST_NUMBERS = 2_000_000  # numbers a bank may hold
+MOST_NUMBERS = 600_000  # numbers a bank may hold
 
 
 class Found(NamedTuple):

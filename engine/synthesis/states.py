@@ -162,6 +162,12 @@ def cluster(
     )
 
 
+def apart(explored: Explored) -> Clusters:
+    """Every visited hidden state a cluster of its own: what is left when distance tells nothing."""
+    every = np.arange(len(explored.hidden))
+    return Clusters(every, every, 0.0, 0)
+
+
 def consistent(explored: Explored, label: Int[np.ndarray[Any, Any], " point"]) -> bool:
     """Whether each (cluster, input) leads into one cluster and gives one output, over all followed points."""
     behaviour = _behaviour(explored, label)

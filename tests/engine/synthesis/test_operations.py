@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from engine.operations import describe, parse
 from engine.synthesis.checking import compare
@@ -77,6 +78,40 @@ def test_the_name_of_the_task_changes_no_program() -> None:
     assert [v.against for v in nameless.verdicts] == ["the network"]
 
 
+class Scrambled:
+    """The parity of a network that never returns to a state: each prefix lies somewhere else, in no order."""
+
+    handle, task, hidden, inputs, outputs = None, "", 1, 1, 1
+    places = np.concatenate([[0], 1 + np.random.default_rng(0).permutation(2**9)]).astype(np.float32)
+
+    def _prefix(self, h: torch.Tensor) -> np.ndarray:
+        return np.argsort(self.places)[h[:, 0].numpy().astype(int)]
+
+    def step(self, h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(self.places[2 * self._prefix(h) + 1 + x[:, 0].long().numpy()])[:, None]
+
+    def readout(self, h: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([float((int(p) + 1).bit_count() - 1) % 2 for p in self._prefix(h)])[:, None]
+
+    def run(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h, found = torch.zeros(len(x), 1), []
+        for t in range(x.shape[1]):
+            h = self.step(h, x[:, t])
+            found.append(h)
+        return torch.stack(found, 1), torch.stack([self.readout(h) for h in found], 1)
+
+
+def test_states_that_distance_cannot_tell_apart_are_merged_by_what_follows_them() -> None:
+    program, graph, _ = extract(Desk(Scrambled()), length=7, max_states=8)
+    assert program.verdicts[0].holds
+    assert len(graph.nodes) == 2
+    assert program.facts["states told apart by"] == "what follows them"
+    assert program.facts["automaton"] == "open: known for up to 7 inputs"
+    assert "up to 7 elements only" in program.source
+    with pytest.raises(IwbError, match="consistent clusters"):
+        extract(Desk(Scrambled()), length=7, max_states=8, tolerance=2.0)
+
+
 def test_a_machine_without_pattern_becomes_a_table_that_says_so() -> None:
     machine = random_machine(np.random.default_rng(5), 9, symbols=3)
     program, graph, _ = extract(Desk(MachineNetwork(machine)), length=6, high=2)
@@ -112,7 +147,7 @@ def test_a_wrong_call_is_one_sentence() -> None:
         extract(desk, low=3, high=1)
     with pytest.raises(CallError, match="narrow"):
         extract(Desk(bundled("Binary_Addition")), high=100)
-    with pytest.raises(IwbError, match="at most 2"):
+    with pytest.raises(IwbError, match="4 states, more than 2"):
         extract(Desk(bundled("Parity_Last3")), max_states=2)
     with pytest.raises(CallError, match="tolerance"):
         parse(EXTRACT, {"model": "@1", "tolerance": "wide"})
