@@ -6,11 +6,13 @@ What the views, screens and lines do is in their own modules; what an action doe
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platformdirs import user_log_path
 from rich.cells import cell_len
 from textual import events
 from textual.app import App, ComposeResult
@@ -83,6 +85,7 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
         self.panes: dict[str, Pane] = {}
         self.replay: Replay | None = None
         self.message = ""
+        self.mistakes: list[Exception] = []  # of the program's own, met while doing an action
         self.models_known: dict[str, Any] = {}
         self._ascii_only = AsciiOnly()
         self._lines: dict[str, Line] = {}
@@ -362,6 +365,22 @@ class IwbApp(Doings, App[None], inherit_bindings=False):
                 await result
         except IwbError as error:
             self.trouble(str(error))
+        except Exception as error:  # a mistake of ours must not take the work away from under the person
+            self.own_mistake(error, f"{action.title}: ")
+
+    def own_mistake(self, error: Exception, doing: str = "") -> None:
+        """Say a mistake of the program's own in one sentence; the whole of it lies in a file."""
+        self.mistakes.append(error)
+        self.trouble(f"{doing}iwb made a mistake ({type(error).__name__}: {error}); the details are in {kept(error)}")
+
+    def _fatal_error(self) -> None:
+        """A mistake outside any action ends the program, with one sentence instead of Textual's page-long one."""
+        if self._exception is not None:
+            self._exit_renderables.append(
+                f"iwb ended by a mistake of its own ({type(self._exception).__name__}: {self._exception}). The session "
+                f"file and its engine are unharmed: open it again. The details are in {kept(self._exception)}"
+            )
+        self._close_messages_no_wait()
 
     def on_resize(self, event: events.Resize) -> None:
         self.check_size(event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT)
@@ -382,6 +401,14 @@ def _field_wants(field: Widget, key: str) -> bool:
     if key in ("escape", "tab", "shift+tab"):
         return False
     return key == "enter" or key in field._bindings.key_to_bindings
+
+
+def kept(error: Exception) -> Path:
+    """The file that the whole of an error was added to."""
+    place = user_log_path("iwb", ensure_exists=True) / "mistakes.log"
+    with place.open("a", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)) + "\n")
+    return place
 
 
 def slow_line() -> bool:

@@ -15,6 +15,11 @@ from sessions.steps import written
 from tui.selection import Selection
 from tui.store import Store
 
+_ABSENT = {
+    "prompts": "there are no prompts yet: make or open some in Data (2)",
+    "model": "there is no model yet: load one in Model (1)",
+}
+
 
 class Choice(NamedTuple):
     """One thing a field can be set to: what is sent, and what is read."""
@@ -101,7 +106,11 @@ def read(info: OperationInfo, texts: Mapping[str, str]) -> Read:
         text = texts.get(field.name, "").strip()
         if text == "":
             if field.required:
-                missing = f"no {field.kind} is there yet" if field.type == "artifact" else "this is needed"
+                missing = (
+                    _ABSENT.get(field.kind, f"there is no {field.kind} yet")
+                    if field.type == "artifact"
+                    else "this is needed"
+                )
                 errors[field.name] = missing
             elif field.optional and field.default is not None and field.name in texts:
                 values[field.name] = None  # emptied on purpose

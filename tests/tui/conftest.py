@@ -12,4 +12,5 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("NO_COLOR", "IWB_COLOUR", "SSH_CONNECTION", "SSH_TTY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # not the developer's own keys
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # where mistakes are logged
     monkeypatch.setenv("TZ", "UTC")

@@ -618,3 +618,26 @@ async def test_a_table_is_filtered_and_shown_whole_again() -> None:
         assert "filter 'sweep': 3 of 6" in screen_text(bench.app)
         await press(pilot, "escape")
         assert "row 6 of 6" in screen_text(bench.app)
+
+
+async def test_a_mistake_of_our_own_is_one_sentence_and_the_app_lives(tmp_path: Path) -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(200, 30)) as pilot:
+        await settle(pilot)
+        bench.app.open_jobs = lambda: {}["missing"]  # type: ignore[method-assign, return-value]
+        await press(pilot, "J")
+        assert "Jobs: iwb made a mistake (KeyError: 'missing'); the details are in" in bench.app.message
+        await press(pilot, "7")
+        assert bench.app.view_id == "history"
+    (log,) = (tmp_path / "state").rglob("mistakes.log")
+    assert "KeyError" in log.read_text()
+
+
+async def test_a_field_with_nothing_to_choose_from_says_so_and_takes_keys() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        bench.app.open_form("circuits.head_sweep")
+        await settle(pilot)
+        await press(pilot, "tab", "x", "left", "right", "space", "home", "end", "enter", "ctrl+j")
+        assert "there are no prompts yet: make or open some in Data (2)" in flat(bench.app)

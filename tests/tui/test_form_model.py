@@ -47,7 +47,7 @@ def test_values_are_typed_and_defaults_are_not_sent() -> None:
 @pytest.mark.parametrize(
     ("texts", "field", "said"),
     [
-        ({"model": "", "prompts": "@2"}, "model", "no model is there yet"),
+        ({"model": "", "prompts": "@2"}, "model", "there is no model yet: load one in Model (1)"),
         ({"model": "@1", "prompts": "@2", "strength": "2"}, "strength", "out of range; give a number from 0 to 1"),
         ({"model": "@1", "prompts": "@2", "strength": "much"}, "strength", "does not fit"),
         ({"model": "@1", "prompts": "@2", "ablation": "zreo"}, "ablation", "did you mean 'zero'?"),

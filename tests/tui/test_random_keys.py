@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.tui.fake import FakeBench, a_program, a_sweep, investigation, settle
+from tests.tui.fake import FakeBench, FakeFile, a_program, a_sweep, investigation, settle
 from tui.actions import ACTIONS
 
 SIZES = [(40, 10), (60, 16), (61, 17), (80, 24), (119, 35), (120, 40), (180, 50), (300, 90)]
@@ -20,7 +20,7 @@ LEAVE = {"q", "ctrl+q"}
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_random_keys_never_raise(seed: int) -> None:
     random_keys = random.Random(seed)
-    bench = FakeBench(investigation())
+    bench = FakeBench(investigation() if seed % 2 else FakeFile())  # a full investigation, and an empty one
     app = bench.app
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
@@ -40,6 +40,7 @@ async def test_random_keys_never_raise(seed: int) -> None:
             if turn % 10 == 0:
                 await settle(pilot)
             assert app._exception is None, pressed
+            assert not app.mistakes, pressed
         await settle(pilot)
         assert app._exception is None, pressed
         assert app.is_running

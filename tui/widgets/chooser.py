@@ -56,6 +56,8 @@ class Chooser(Widget, can_focus=True):
         self._go(self._at + 1)
 
     def on_key(self, event: events.Key) -> None:
+        if not self._choices:
+            return
         if event.key in ("left", "right"):
             self.moved(event.key)
         elif event.key == "space":
