@@ -60,7 +60,7 @@ class GraphView(LineWidget):
         if node != self.model.selected and self.model.node(node) is not None:
             self.model.selected = node
             self._keep_in_view()
-            self.refresh()
+            self.repaint_changes()
 
     @property
     def selected(self) -> str:
@@ -143,7 +143,7 @@ class GraphView(LineWidget):
                 model.listed = max(0, min(count - 1, model.listed + steps[where]))
                 edge, _, _ = model.neighbours()[model.listed]
                 self._keep_in_view()
-                self.refresh()
+                self.repaint_changes()
                 self.post_message(self.EdgeMoved(self, edge.source, edge.target))
             return
         before = model.selected
@@ -156,7 +156,7 @@ class GraphView(LineWidget):
             self.action_pan(0, {"half_up": -8, "page_up": -16, "half_down": 8, "page_down": 16}.get(where, 0))
         if model.selected != before:
             self._keep_in_view()
-            self.refresh()
+            self.repaint_changes()
             self.post_message(self.NodeMoved(self, model.selected))
 
     def _move_matrix(self, where: str) -> None:

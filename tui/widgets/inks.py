@@ -57,6 +57,23 @@ def merged(pieces: list[Piece]) -> list[Segment]:
     return out
 
 
+def changed_spans(old: list[Segment], new: list[Segment], gap: int = 4) -> list[tuple[int, int]]:
+    """Where two lines differ, as (column, width); spans nearer than `gap` are one, for moving the cursor costs too."""
+    if old == new:
+        return []
+    one, other = ([(c, s.style) for s in line for c in s.text] for line in (old, new))
+    blank = (" ", None)
+    length = max(len(one), len(other))
+    one, other = one + [blank] * (length - len(one)), other + [blank] * (length - len(other))
+    out: list[tuple[int, int]] = []
+    for x in (i for i in range(length) if one[i] != other[i]):
+        if out and x - (out[-1][0] + out[-1][1]) < gap:
+            out[-1] = (out[-1][0], x - out[-1][0] + 1)
+        else:
+            out.append((x, 1))
+    return out
+
+
 def cut(pieces: list[Piece], width: int) -> list[Piece]:
     """The pieces up to a width."""
     out: list[Piece] = []

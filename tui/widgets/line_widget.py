@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from themes.colour import Depth, depth_of
 from tui.widgets import partial_paint
-from tui.widgets.inks import Inks, Piece, merged
+from tui.widgets.inks import Inks, Piece, changed_spans, merged
 
 partial_paint.install()
 
@@ -33,6 +33,13 @@ class LineWidget(Widget, can_focus=True):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"line--dim", "line--title", "line--accent"}
     _inks: tuple[tuple[str, Depth], Inks] | None = None
+    _painted: dict[int, list[Segment]]
+
+    def __init__(
+        self, *, name: str | None = None, id: str | None = None, classes: str | None = None, disabled: bool = False
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes, disabled=disabled)
+        self._painted = {}
 
     def inks(self) -> Inks:
         """The styles of the present theme and the colour depth of the app."""
@@ -63,10 +70,23 @@ class LineWidget(Widget, can_focus=True):
         width = self.size.width
         ground = self.rich_style
         segments: list[Segment] = []
-        for segment in merged(self.pieces(y)):
+        painted = merged(self.pieces(y))
+        self._painted[y] = painted
+        for segment in painted:
             style = ground + segment.style if segment.style is not None else ground
             segments.append(Segment(segment.text, style))
         return Strip(segments).adjust_cell_length(width, ground)
+
+    def repaint_changes(self) -> None:
+        """Repaint the cells that differ from what was last painted: for a step that touches few of many cells."""
+        rectangles: list[tuple[int, int, int, int]] = []
+        for y in range(self.size.height):
+            old = self._painted.get(y)
+            if old is None:
+                self.refresh()
+                return
+            rectangles += [(x, y, width, 1) for x, width in changed_spans(old, merged(self.pieces(y)))]
+        self.repaint(rectangles)
 
     def repaint(self, rectangles: Iterable[tuple[int, int, int, int]] | None) -> None:
         """Repaint some rectangles of the content, or all of it (None)."""

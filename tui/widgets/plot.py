@@ -230,5 +230,5 @@ class SeriesPlot(LineWidget):
             before = self.picture.cursor
             self.picture.cursor = max(0, min(count - 1, before + steps[where]))
             if self.picture.cursor != before:
-                self.refresh()
+                self.repaint_changes()
                 self.post_message(self.CursorMoved(self, self.picture.cursor))

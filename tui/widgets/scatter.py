@@ -222,5 +222,5 @@ class Scatter(LineWidget):
             before = self.picture.cursor
             self.picture.step(steps[where])
             if self.picture.cursor != before:
-                self.refresh()
+                self.repaint_changes()
                 self.post_message(self.PointMoved(self, self.picture.cursor))

@@ -181,6 +181,8 @@ class Thumbnails(LineWidget):
         cell_w, cell_h = self._cell
         if width > cell_w or height > cell_h * (2 if self._coloured else 1):
             words.append("pooled by max |x|")
+        if self.scale == "diverging" and not self._coloured:
+            words.append("size without sign")
         words.append("one scale for all" if self.shared else "own scale each")
         if rows > high or columns > wide:
             top, left = self.offset

@@ -90,7 +90,8 @@ class TokenStrip(LineWidget):
             self.position = self.row.length - 1
         self.position = max(0, min(self.position, self.row.length - 1))
         if self.position != before:
-            self._restyle_and_refresh()
+            self.restyle()
+            self.repaint_changes()
             self.post_message(self.TokenMoved(self, self.position))
 
     def _above_or_below(self, by: int) -> int:

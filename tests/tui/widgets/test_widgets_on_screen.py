@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from rich.segment import Segment
+from rich.style import Style
 from textual.app import App
 from textual.geometry import Region
 
@@ -12,6 +14,7 @@ from tui.widgets.code_view import CodeView
 from tui.widgets.data_table import RowTable
 from tui.widgets.graph_view import GraphView
 from tui.widgets.heatmap import Heatmap
+from tui.widgets.inks import changed_spans
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.thumbnails import Thumbnails
 from tui.widgets.tokens import TokenStrip
@@ -259,3 +262,33 @@ async def test_a_theme_change_redraws_with_its_own_colours(theme):
         await pilot.pause()
         await pilot.pause()
         assert stage.widget.picture.inks.dark == (theme == "textual-dark")
+
+
+async def test_a_step_in_a_graph_repaints_the_cells_that_changed_and_no_others():
+    stage = Stage(GraphView())
+    async with stage.run_test(size=(120, 40)) as pilot:
+        view = stage.widget
+        view.show(small_circuit())
+        await pilot.pause()
+        for way in ("down", "down", "left", "right", "down", "up"):
+            before = {y: [(c, s.style) for s in line for c in s.text] for y, line in view._painted.items()}
+            view.moved(way)
+            dirty = {(x, r.y) for r in view._repaint_regions for x in range(r.x, r.right)}
+            await pilot.pause()
+            after = {y: [(c, s.style) for s in line for c in s.text] for y, line in view._painted.items()}
+            changed = {
+                (x, y)
+                for y in after
+                for x in range(max(len(before[y]), len(after[y])))
+                if before[y][x : x + 1] != after[y][x : x + 1]
+            }
+            assert changed <= dirty
+            assert len(dirty) < 120 * 40 / 8
+
+
+def test_spans_that_differ_are_found_and_near_ones_joined():
+    plain, bold = Style(), Style(bold=True)
+    old = [Segment("abcdefghijklmnopqrstuvwxyz", plain)]
+    new = [Segment("abXdeYghijklmno", plain), Segment("p", bold), Segment("qrstuvwxyz!", plain)]
+    assert changed_spans(old, new) == [(2, 4), (15, 1), (26, 1)]
+    assert changed_spans(old, old) == []
