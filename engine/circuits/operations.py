@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from engine.circuits.attention_operations import AttentionPatterns, HeadScores, attention_patterns, head_scores
+from engine.circuits.attention_operations import AttentionPatterns, attention_patterns
 from engine.circuits.circuit_operations import Evaluate, WhatIf, evaluate, what_if
 from engine.circuits.greedy_operations import GreedySweep, greedy_sweep
+from engine.circuits.score_operations import HeadScores, head_scores
 from engine.circuits.sweep_operations import HeadSweep, head_sweep
 from engine.operations import Operation
 

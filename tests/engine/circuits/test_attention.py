@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engine.circuits.attention import answer_pairs, induction_pairs, patterns, previous_token_pairs, score
-from engine.circuits.attention_operations import AttentionPatterns, HeadScores, attention_patterns, head_scores
+from engine.circuits.attention_operations import AttentionPatterns, attention_patterns
+from engine.circuits.score_operations import HeadScores, head_scores
 from sessions.artifacts import Prompts
 from sessions.codec import decode, encode
 from sessions.errors import CallError
@@ -86,17 +87,30 @@ def test_the_difference_of_averages_is_the_average_of_differences(desk: Any) -> 
     assert clean.scale == "sequential"
 
 
-def test_padding_is_unknown_and_unequal_prompts_have_no_average(desk: Any) -> None:
+def two_lengths(desk: Any) -> None:
     rows = desk.inputs["@2"].rows
     short = type(rows[0])(clean="t1 t2 t3", corrupt="t3 t2 t1", answers=("t4",), foils=("t5",))
-    desk.inputs["@2"] = Prompts(title="two lengths", task="x", rows=(rows[0], short))
+    desk.inputs["@2"] = Prompts(title="two lengths", task="x", rows=(rows[0], short, rows[1], rows[2]))
+
+
+def test_beyond_a_short_prompts_end_there_is_nothing(desk: Any) -> None:
+    two_lengths(desk)
     (found,) = attention_patterns(asked(), desk)
-    assert np.isfinite(found.values[0]).all()
+    assert np.isfinite(found.values[[0, 2, 3]]).all()
     assert np.isnan(found.values[1, :, :, 3:]).all()
     assert np.isnan(found.values[1, :, :, :, 3:]).all()
     assert np.isfinite(found.values[1, :, :, :3, :3]).all()
-    with pytest.raises(CallError, match="3 to 6 tokens"):
-        attention_patterns(asked(average=True), desk)
+
+
+def test_an_average_is_over_prompts_built_alike(desk: Any) -> None:
+    two_lengths(desk)
+    (each,) = attention_patterns(asked(), desk)
+    (long,) = attention_patterns(asked(first=3, average=True), desk)
+    assert np.allclose(long.values[0], each.values[[0, 2, 3]].mean(0), atol=1e-6)
+    assert long.facts["averaged_over"].startswith("the 3 of 4 prompts built like prompt 3")
+    (short,) = attention_patterns(asked(first=2, average=True), desk)
+    assert short.values.shape == (1, 3, 4, 3, 3)
+    assert short.facts["n"] == 1
 
 
 def test_a_prompt_that_is_not_there_and_a_result_too_large(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
