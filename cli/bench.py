@@ -46,6 +46,9 @@ def answer(options: argparse.Namespace) -> int:
 
 
 def _measure(name: str, path: Path) -> list[dict[str, Any]]:
+    checkout = str(FOLDER.parent.parent)
+    if checkout not in sys.path:  # a benchmark may share what the tests are made of
+        sys.path.append(checkout)
     spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
     assert spec is not None
     assert spec.loader is not None

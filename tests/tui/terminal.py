@@ -16,6 +16,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ import pyte
 
 from engine.server.client import EngineClient
 from sessions.artifacts import AnyArtifact, Axis, Matrix, Model, PromptRow, Prompts
-from sessions.errors import IwbError
+from sessions.errors import CallError, IwbError
 from sessions.file import SessionFile
 from sessions.steps import Environment
 
@@ -38,16 +39,20 @@ SYNCHRONISED = b"\x1b[?2026$p"  # "do you know synchronised updates?"
 # Keyboard protocol and queries: nothing of them is painted, and pyte would print the letters of some.
 UNPAINTED = re.compile(rb"\x1b\[[<>=?][0-9;]*(?:u|\$p)|\x1b_G[^\x1b]*\x1b\\\\|\x1b\[[0-9;]*t")
 KEYS = {
-    "left": b"\x1b[D", "right": b"\x1b[C", "up": b"\x1b[A", "down": b"\x1b[B",
+    "escape": b"\x1b", "left": b"\x1b[D", "right": b"\x1b[C", "up": b"\x1b[A", "down": b"\x1b[B",
     "pagedown": b"\x1b[6~", "pageup": b"\x1b[5~", "enter": b"\r", "ctrl+l": b"\x0c", "ctrl+q": b"\x11",
 }  # fmt: skip
 
 
-class Terminal:
-    """A terminal of `columns` x `rows` characters, truecolour, in which `iwb SESSION` runs from `started` on."""
+def workbench(session: Path, *, columns: int = 120, rows: int = 40) -> Terminal:
+    """`iwb SESSION` on a terminal of that size."""
+    return Terminal("-m", "cli.main", str(session), columns=columns, rows=rows)
 
-    def __init__(self, session: Path, *, columns: int = 120, rows: int = 40) -> None:
-        self.session = session
+
+class Terminal:
+    """A terminal of `columns` x `rows` characters, truecolour, in which Python runs `words` from `started` on."""
+
+    def __init__(self, *words: str, columns: int = 120, rows: int = 40) -> None:
         self.bytes = 0  # sent by the app so far
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
@@ -57,7 +62,7 @@ class Terminal:
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONSAFEPATH": "1"}
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", str(session)],
+            [sys.executable, *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -83,6 +88,12 @@ class Terminal:
     def text(self) -> str:
         """What is on the screen."""
         return "\n".join(self._screen.display)
+
+    @property
+    def painted(self) -> tuple[Any, ...]:
+        """Every character on the screen with its colours and attributes."""
+        lines, columns = range(self._screen.lines), range(self._screen.columns)
+        return tuple(tuple(self._screen.buffer[y][x] for x in columns) for y in lines)
 
     def read(self, seconds: float) -> float | None:
         """Take in what comes within that time, at most one piece; when it came, or None."""
@@ -141,25 +152,35 @@ class Terminal:
 
 @contextmanager
 def private_engines(folder: Path) -> Iterator[None]:
-    """Engines of this process and its children meet in `folder`; those of the session files in it end afterwards."""
+    """Engines that this process and its children start meet nobody else's; those of `folder`'s sessions end with it."""
     before = os.environ.get("IWB_RUNTIME_DIR")
-    os.environ["IWB_RUNTIME_DIR"] = str(folder / "run")
-    try:
-        yield
-    finally:
-        for session in folder.glob("*.iwb"):
-            with contextlib.suppress(IwbError):
-                asyncio.run(_end(session))
-        if before is None:
-            del os.environ["IWB_RUNTIME_DIR"]
-        else:
-            os.environ["IWB_RUNTIME_DIR"] = before
+    with tempfile.TemporaryDirectory(prefix="iwb-") as runtime:  # a path short enough for sockets
+        os.environ["IWB_RUNTIME_DIR"] = runtime
+        try:
+            yield
+        finally:
+            for session in folder.glob("*.iwb"):
+                with contextlib.suppress(IwbError):
+                    asyncio.run(end_engine(session))
+            if before is None:
+                del os.environ["IWB_RUNTIME_DIR"]
+            else:
+                os.environ["IWB_RUNTIME_DIR"] = before
 
 
-async def _end(session: Path) -> None:
+async def end_engine(session: Path) -> None:
+    """End the engine of that session file and wait until it has let go of it. IwbError when none runs."""
     client = await EngineClient.connect(session, start=False)
     await client.shutdown()
     await client.close()
+    end = time.perf_counter() + PATIENCE_S
+    while time.perf_counter() < end:
+        try:
+            SessionFile.open(session).close()
+            return
+        except CallError:  # it still holds the lock
+            await asyncio.sleep(0.05)
+    raise AssertionError(f"the engine of {session} does not end")
 
 
 # ---- session files
@@ -205,7 +226,13 @@ def write_session(path: Path, *, tokens: int = 144, steps: int = 1, rows: int = 
     asked = {"model": "@1", "prompts": "@2"}
     with SessionFile.open(path, create=True) as session:
         _add(session, "models.load", {"source": "zoo:made-up"}, {}, model)
-        _add(session, "prompts.make", {"task": "made up"}, {}, Prompts(title="Words", task="words", rows=(first, *others)))
+        _add(
+            session,
+            "prompts.make",
+            {"task": "made up"},
+            {},
+            Prompts(title="Words", task="words", rows=(first, *others)),
+        )
         _add(session, "circuits.attention_patterns", {**asked, "first": 1, "count": 1}, inputs, patterns)
         for seed in range(steps):
             _add(session, "circuits.head_sweep", asked, inputs, effects, seed=seed)
@@ -213,7 +240,12 @@ def write_session(path: Path, *, tokens: int = 144, steps: int = 1, rows: int = 
 
 
 def _add(
-    session: SessionFile, operation: str, parameters: dict[str, Any], inputs: dict[str, int], artifact: AnyArtifact, seed: int = 0
+    session: SessionFile,
+    operation: str,
+    parameters: dict[str, Any],
+    inputs: dict[str, int],
+    artifact: AnyArtifact,
+    seed: int = 0,
 ) -> None:
     key = f"{operation} {seed}"
     step = session.add_step(operation=operation, version=1, parameters=parameters, seed=seed, key=key, inputs=inputs)
