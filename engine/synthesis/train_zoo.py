@@ -4,7 +4,7 @@
 
 Writes TASK.safetensors and TASK.json into engine/models/zoo/rnn and prints, for each, on how many of all sequences
 every output is right after rounding. It ends with status 1 when one is not exact. (The script lives here and not beside
-the weights because models know nothing of the subjects that use them.) About ten minutes in all on one core.
+the weights because models know nothing of the subjects that use them.) Ten to thirty minutes in all on one core.
 
 What departs from the paper's training: a learning rate of 3e-3 falling along a cosine, a curriculum over positions,
 smaller batches, and for Balanced_Parenthesis sequences of length 14 in which half of the prefixes are kept alive (among
