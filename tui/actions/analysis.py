@@ -24,6 +24,21 @@ SWEEP: tuple[Action, ...] = (
     on_pane(
         "sweep.width", "Cell width", "Draw cells narrower, wider, or as the number itself.", "w", verb="width", hint=13
     ),
+    on_pane(
+        "sweep.mark",
+        "Mark for a what-if",
+        "Mark or unmark the head or MLP under the cursor.",
+        "space",
+        verb="mark",
+    ),
+    on_pane(
+        "sweep.what_if",
+        "What if these were gone?",
+        "Ablate the marked heads and MLPs at once, or the one under the cursor: metrics and next tokens.",
+        "a",
+        verb="what_if",
+        hint=14,
+    ),
     on_pane("sweep.map", "Colour map", "Use another colour map for numbers that have no sign.", "c", verb="map"),
 )
 

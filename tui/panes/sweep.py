@@ -21,6 +21,7 @@ from tui.widgets.heatmap import Heatmap
 
 WIDE = 92  # columns from which the ranking stands beside the heatmap and not below it
 RANKING_WIDTH = 44
+WHAT_IF = "circuits.what_if"
 
 
 class SweepPane(Pane):
@@ -39,7 +40,7 @@ class SweepPane(Pane):
         super().__init__()
         self._grid: SweepGrid | None = None
         self._parts = "both"  # or "map" or "ranking"
-        self._siblings: dict[int, Any] = {}
+        self._marked: set[tuple[int, int]] = set()  # places in the grid, chosen for a what-if
 
     def compose_body(self) -> ComposeResult:
         with Container(id="sweep-parts"):
@@ -122,7 +123,7 @@ class SweepPane(Pane):
             limits=grid.limits,
             limits_name="scale of the heads" if grid.limits else "",
             unit=heads.unit,
-            marks=grid.marks,
+            marks=grid.marks | self._marked,
             title=self._conditions(heads),
         )
         ranked = self._ranking_table()
@@ -273,6 +274,10 @@ class SweepPane(Pane):
     def unable(self, verb: str) -> str | None:
         if verb == "other" and len(self._others()) < 2:
             return "this is the only result of its kind"
+        if verb in ("mark", "what_if") and self._grid is None:
+            return "this result is not about heads and MLPs"
+        if verb == "what_if" and WHAT_IF not in self.store.catalogue:
+            return "the engine is not there yet"
         if verb == "parts" and self._grid is None:
             return "there is no ranking here"
         return super().unable(verb)
@@ -300,6 +305,20 @@ class SweepPane(Pane):
         numbers = [s.id for s in others]
         following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
         self.selection.show(self.VIEW, following)
+
+    def do_mark(self) -> None:
+        """Mark or unmark the component under the cursor for a what-if."""
+        if self._grid is not None:
+            self._marked ^= {self.query_one(Heatmap).cursor}
+            self.draw(self.shown)
+
+    def do_what_if(self) -> None:
+        """Ask what the metric and one prompt's predictions become without the marked components or the selected one."""
+        if self._grid is None:
+            return
+        places = sorted(self._marked) or [self.query_one(Heatmap).cursor]
+        names = ",".join(str(self._grid.component(*place)) for place in places)
+        self.app.open_form(WHAT_IF, {**self.run_values(), "components": names, "row": self.selection.now.row + 1})
 
     def do_width(self) -> None:
         self.app.say(f"cell width: {self.query_one(Heatmap).cycle_width()}")

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from sessions.artifacts import Series, Table, Text
+from sessions.artifacts import Graph, Matrix, Points, Series, Table, Text
 from sessions.errors import IwbError
 from sessions.steps import Stored
 from tui.actions import Scope
@@ -48,13 +48,38 @@ class ArtifactScreen(Overlay[None]):
                 await place.mount(Markdown(artifact.markdown))
                 place.focus()
             case Series():
-                head = " ".join([artifact.x_name, *(curve.name for curve in artifact.curves)])
-                rows = [
-                    " ".join([f"{x:g}", *(f"{curve.y[i]:.6g}" for curve in artifact.curves)])
-                    for i, x in enumerate(artifact.x)
-                ]
-                await place.mount(Static("\n".join([artifact.summary, head, *rows]), markup=False))
-                place.focus()
+                from tui.widgets.plot import SeriesPlot
+
+                plot = SeriesPlot()
+                await place.mount(plot)
+                plot.show(artifact)
+                plot.focus()
+            case Points():
+                from tui.widgets.scatter import Scatter
+
+                scatter = Scatter()
+                await place.mount(scatter)
+                scatter.show(artifact)
+                scatter.focus()
+            case Graph():
+                from tui.widgets.graph_view import GraphView
+
+                graph = GraphView()
+                await place.mount(graph)
+                graph.show(artifact)
+                graph.focus()
+            case Matrix() if artifact.values.ndim >= 2:
+                from tui.widgets.heatmap import Heatmap
+
+                heatmap = Heatmap()
+                await place.mount(heatmap)
+                first = artifact.values.reshape(-1, *artifact.values.shape[-2:])[0]
+                more = f", the first of {artifact.values[..., 0, 0].size}" if artifact.values.ndim > 2 else ""
+                heatmap.show(
+                    first, artifact.axes[-2], artifact.axes[-1], scale=artifact.scale, unit=artifact.unit,
+                    title=artifact.summary + more,
+                )  # fmt: skip
+                heatmap.focus()
             case _:
                 await place.mount(Static(f"{artifact.kind}\n\n{artifact.summary}", markup=False))
                 place.focus()

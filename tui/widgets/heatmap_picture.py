@@ -409,7 +409,7 @@ class HeatmapPicture:
         if cursor and cell == 2:
             text = "[" + (text[0] if marked else "]")
         elif cursor:
-            text = "[" + text[1:-1] + "]"
+            text = "[" + text[1:-1] + (text[-1] if marked and self.layout.numbers else "]")
         return text
 
     def _colour_cell(self, row: int, column: int, cursor: bool) -> Piece:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from engine.operations import FieldInfo, OperationInfo
-from sessions.artifacts import Axis, Column, Matrix, Points, Program, Table, Verdict
+from sessions.artifacts import Axis, Column, Curve, Matrix, Points, Program, Series, Table, Verdict
 from tests.tui import fake
 from tests.tui.fake import FakeBench, FakeFile, a_model, a_sweep, settle, some_prompts
 from tests.tui.test_app import press, screen_text
 from tests.tui.widgets.graphs import division_by_three, random_circuit, small_circuit
+from tui.screens.artifact import ArtifactScreen
 from tui.selection import Selection
 from tui.widgets.code_view import CodeView
 from tui.widgets.graph_view import GraphView
@@ -430,3 +431,47 @@ async def test_every_view_is_drawn_in_every_colour_depth(depth: str) -> None:
             if depth == "ascii":
                 drawn = body.translate({ord(c): None for c in "─━│┃·…▸"})
                 assert drawn.isascii(), [c for c in drawn if not c.isascii()]
+
+
+async def test_marked_components_go_into_the_what_if(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = (
+        FieldInfo(name="components", type="str", required=True),
+        FieldInfo(name="row", type="int", default=1),
+        FieldInfo(name="model", type="artifact", kind="model", required=True),
+        FieldInfo(name="prompts", type="artifact", kind="prompts", required=True),
+    )
+    what_if = OperationInfo(
+        name="circuits.what_if",
+        title="What if",
+        summary="",
+        gives=("table",),
+        version=1,
+        interactive=True,
+        fields=fields,
+    )
+    monkeypatch.setattr(fake, "CATALOGUE", (*fake.CATALOGUE, what_if))
+    bench = FakeBench(swept())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3", "space", "j", "G", "space")
+        assert screen_text(bench.app).count("•") == 2
+        await press(pilot, "a", "ctrl+j")
+        assert bench.engine.asked[-1][1:3] == (
+            "circuits.what_if",
+            {"components": "L0H0,mlp3", "row": 1, "model": "@1", "prompts": "@2"},
+        )
+
+
+async def test_a_series_is_drawn_as_a_plot_over_the_views() -> None:
+    file = ready()
+    curves = (Curve("accuracy", np.linspace(1, 0, 9)),)
+    step = file.add_step("circuits.greedy_sweep", **AT)
+    file.add(step, Series(title="as heads go", x=np.arange(9.0), x_name="removed", curves=curves))
+    bench = FakeBench(file)
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        bench.app.push_screen(ArtifactScreen(file.stored[3]))
+        await settle(pilot)
+        assert "removed 0:  accuracy 1" in screen_text(bench.app)
+        await press(pilot, "l")
+        assert "removed 1:  accuracy 0.875" in screen_text(bench.app)
