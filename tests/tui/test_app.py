@@ -257,6 +257,17 @@ async def test_an_empty_view_says_what_appears_why_not_and_which_key() -> None:
         assert "a  Make prompts" in text
 
 
+async def test_an_empty_view_says_when_its_operation_is_under_way() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "2")
+        bench.app.start("prompts.make", {})
+        await settle(pilot)
+        assert "Step 1 (prompts.make) is running: its first results come soon." in flat(bench.app)
+        assert "x  Stop the running step" in screen_text(bench.app)
+
+
 async def test_the_palette_finds_runs_and_remembers() -> None:
     bench = FakeBench()
     async with bench.app.run_test(size=(80, 24)) as pilot:

@@ -271,6 +271,10 @@ class Pane(Vertical):
         if self._failure:
             return Content(f"This result cannot be shown.\n\n{self._failure}\n\n7 opens the history.")
         appears, why, action = self.empty()
+        under_way = next((step for step in self.store.running() if step.operation == self.view.operation), None)
+        if under_way is not None:
+            why = f"Step {under_way.id} ({under_way.operation}) is {under_way.status}: its first results come soon."
+            action = "job.cancel"
         if self.store.engine.state == "starting" and not self.store.artifacts:
             why += " (The engine is still starting.)"
         key = self.app.keymap.shown(action)
