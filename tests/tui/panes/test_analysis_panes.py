@@ -458,7 +458,7 @@ async def test_marked_components_go_into_the_what_if(monkeypatch: pytest.MonkeyP
         await press(pilot, "a", "ctrl+j")
         assert bench.engine.asked[-1][1:3] == (
             "circuits.what_if",
-            {"components": "L0H0,mlp3", "row": 1, "model": "@1", "prompts": "@2"},
+            {"components": "L0H0,mlp3", "model": "@1", "prompts": "@2"},
         )
 
 
