@@ -73,7 +73,7 @@ class Pane(Vertical):
     VIEW: ClassVar[str]
 
     DEFAULT_CSS = """
-    Pane { height: 1fr; border-top: solid $surface-lighten-2; border-title-color: $text-muted; padding: 0; }
+    Pane { height: 1fr; border-top: solid $foreground 30%; border-title-color: $text-muted; padding: 0; }
     Pane:focus-within { border-top: heavy $accent; border-title-color: $accent; border-title-style: bold; }
     Pane > .pane-empty { display: none; padding: 1 2; max-width: 100; height: auto; }
     Pane.-empty > .pane-empty { display: block; }

@@ -29,7 +29,7 @@ class HistoryPane(Pane):
     VIEW: ClassVar[str] = "history"
     DEFAULT_CSS = """
     HistoryPane RowTable { height: 1fr; min-height: 5; }
-    HistoryPane #step { height: auto; max-height: 50%; border-top: solid $surface-lighten-2; padding: 0 1; }
+    HistoryPane #step { height: auto; max-height: 50%; border-top: solid $foreground 30%; padding: 0 1; }
     """
 
     def compose_body(self) -> ComposeResult:

@@ -20,7 +20,7 @@ class PromptsPane(Pane):
     VIEW: ClassVar[str] = "data"
     DEFAULT_CSS = """
     PromptsPane RowTable { height: 1fr; min-height: 5; }
-    PromptsPane #row { height: auto; max-height: 50%; border-top: solid $surface-lighten-2; padding: 0 1; }
+    PromptsPane #row { height: auto; max-height: 50%; border-top: solid $foreground 30%; padding: 0 1; }
     """
 
     def __init__(self) -> None:

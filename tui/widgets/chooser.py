@@ -15,7 +15,7 @@ class Chooser(Widget, can_focus=True):
     """Shows `‹ zero ›  1/3`. Letters jump to the next choice that begins with them."""
 
     DEFAULT_CSS = """
-    Chooser { height: 1; padding: 0 1; background: $surface-lighten-1; }
+    Chooser { height: 1; padding: 0 1; background: $foreground 10%; }
     Chooser:focus { background: $boost; text-style: bold; }
     """
 
