@@ -59,15 +59,17 @@ def _edges(artifact: Graph, edges: list[Edge], style: Style) -> list[str]:
 def transitions(artifact: Graph, style: Style) -> list[str]:
     """A state per row, an input symbol per column; in the cell the next state and, after `/`, what is written."""
     names = {node.id: node.label for node in artifact.nodes}
-    symbols = list(dict.fromkeys(edge.label.partition("/")[0] for edge in artifact.edges))
     table: dict[tuple[str, str], list[str]] = defaultdict(list)
     for edge in artifact.edges:
-        symbol, slash, output = edge.label.partition("/")
-        table[edge.source, symbol].append(names.get(edge.target, edge.target) + (f" / {output}" if slash else ""))
+        for label in edge.label.split(", "):  # parallel transitions share an edge: "0/0, 1/1"
+            symbol, slash, output = label.partition("/")
+            table[edge.source, symbol].append(names.get(edge.target, edge.target) + (f" / {output}" if slash else ""))
+    symbols = sorted(dict.fromkeys(symbol for _, symbol in table))
     shown = artifact.nodes[: style.max_rows]
     rows = [[_state(node), *(", ".join(table[node.id, symbol]) or "-" for symbol in symbols)] for node in shown]
     written = any("/" in edge.label for edge in artifact.edges)
-    lines = [f"{len(artifact.nodes):,} states, {len(artifact.edges):,} transitions; > start, * accepting"]
+    count = sum(len(targets) for targets in table.values())
+    lines = [f"{len(artifact.nodes):,} states, {count:,} transitions; > start, * accepting"]
     header = ["state", *(f"reads {symbol or 'anything'}" for symbol in symbols)]
     lines += columns(header, rows, style, numeric=[False] * len(header))
     if len(shown) < len(artifact.nodes):

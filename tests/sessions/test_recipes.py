@@ -205,7 +205,7 @@ def test_titles_stand_above_their_steps(investigation: Any) -> None:
 
 
 def without_comment(step: RecipeStep) -> RecipeStep:
-    return RecipeStep(id=step.id, operation=step.operation, parameters=step.parameters, seed=step.seed)
+    return RecipeStep(id=step.id, operation=step.operation, parameters=step.parameters, seed=step.seed, note=step.note)
 
 
 words = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(lambda w: w != "last")
