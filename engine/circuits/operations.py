@@ -18,7 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=HeadSweep,
         gives=("matrix", "table"),
         function=head_sweep,
-        source="circuits.md, sections b and e",
+        source="zero, mean and resample ablation: Wang et al. 2022, Conmy et al. 2023",
     ),
     Operation(
         name="circuits.greedy_sweep",
@@ -28,7 +28,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=GreedySweep,
         gives=("table", "matrix", "graph", "series"),
         function=greedy_sweep,
-        source="the seed study, section 5.3; circuits.md, section b",
+        source="the fine-tuning seed study, section 5.3",
     ),
     Operation(
         name="circuits.evaluate",
@@ -38,7 +38,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=Evaluate,
         gives=("table",),
         function=evaluate,
-        source="Miller et al. 2024; circuits.md, section b",
+        source="Wang et al. 2022; Miller et al. 2024",
     ),
     Operation(
         name="circuits.what_if",
