@@ -54,6 +54,9 @@ class Overlay(ModalScreen[T], inherit_bindings=False):
     def on_descendant_focus(self) -> None:
         self.refresh_hints()
 
+    def on_unmount(self) -> None:
+        self.bench.refresh_lines("hints")  # the views' own, silent while something lay over them
+
     def do_close(self) -> None:
         """`esc`: out of a field first where the overlay has others, else close."""
         others = [w for w in self.focus_chain if not isinstance(w, Input)]
