@@ -179,7 +179,15 @@ class GraphModel:
             if self.folded:
                 words.append("one layer folded")
             words.append("matrix" if self.shows_matrix else LEVELS[self.level])
+            if self.level in (1, 2) and not self.shows_matrix and (far := self._far()):
+                words.append(
+                    f"{far} long edges {'as : with a count' if self.inks.depth == 'ascii' else 'as ┆ with a count'}"
+                )
         return (" | " if self.inks.depth == "ascii" else " · ").join(words)
+
+    def _far(self) -> int:
+        plan = self.picture.plan if isinstance(self.picture, LayeredPicture) else None
+        return len(plan.far) if plan is not None else 0
 
     def facts(self) -> str:
         """The selected node in words."""

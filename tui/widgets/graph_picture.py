@@ -116,7 +116,7 @@ class LayeredPicture:
             self.cells[(x, y)] = Cell("+" if sign > 0 else "-" if sign < 0 else "±" if not self.ascii_only else "*",
                                       "", edges, sign)  # fmt: skip
         for x, y, text in route.counts:
-            self._write(x, y, text, "")
+            self._write(x, y, text.replace("┆", ":") if self.ascii_only else text, "")
         for row in plan.rows:
             for place in row:
                 if place.dummy:

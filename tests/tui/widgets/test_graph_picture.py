@@ -58,6 +58,15 @@ def test_every_shown_node_stands_in_the_drawing_with_its_name(level):
         assert all(n.label in drawn for n in part.nodes)
 
 
+def test_ascii_rails_are_ascii_and_said_in_the_title():
+    model = GraphModel()
+    model.inks = Inks(depth="ascii")
+    model.show(random_circuit(4, 4, 40))
+    assert model.picture.plan.far
+    assert "long edges" in model.heading()
+    assert all(line.isascii() for line in text(model.picture))
+
+
 def test_signs_stand_at_the_arrowheads():
     drawn = text(LayeredPicture(shown(small_circuit()), 1, "mlp0"))
     above_logits = drawn[next(y for y, line in enumerate(drawn) if "logits" in line) - 1]
