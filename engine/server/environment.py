@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import resource
 import sys
+from typing import Any
 
 import psutil
 
@@ -20,9 +21,15 @@ def iwb_version() -> str:
         return "unknown"
 
 
+def _torch() -> Any:
+    """Torch, if this process has it whole. While another thread is importing it, parts of it are still missing."""
+    torch = sys.modules.get("torch")
+    return None if torch is None or getattr(torch.__spec__, "_initializing", False) else torch
+
+
 def environment(model: Model | None = None) -> Environment:
     """The environment of this process now, with the device and dtype of the step's model if it had one."""
-    torch = sys.modules.get("torch")
+    torch = _torch()
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in kilobytes elsewhere
     return Environment(
         iwb=iwb_version(),
@@ -38,7 +45,7 @@ def environment(model: Model | None = None) -> Environment:
 
 def memory() -> tuple[int, int]:
     """(bytes this process holds, bytes still free), of the GPU when one is in use, else of the machine."""
-    torch = sys.modules.get("torch")
+    torch = _torch()
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         free, _ = torch.cuda.mem_get_info()
         return int(torch.cuda.memory_allocated()), int(free)
