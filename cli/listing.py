@@ -56,6 +56,24 @@ def in_full(info: OperationInfo) -> str:
     return "\n".join(lines)
 
 
+def operations_as_markdown() -> str:
+    """docs/operations.md: the whole catalogue, each operation as `iwb ops OPERATION` tells it."""
+    lines = ["# Operations", "", "Made from the catalogue by `python -P -m cli.listing`.", ""]
+    for operation in OPERATIONS:
+        info = describe(operation)
+        lines += [f"## {info.name}", "", f"**{info.title}.** {info.summary}", ""]
+        if info.fields:
+            lines += ["| parameter | type | default | |", "| --- | --- | --- | --- |"]
+            lines += [
+                f"| `{f.name}` | {_type(f).replace('|', ', ')} | {_default(f).removeprefix('= ')} | {f.help} |"
+                for f in info.fields
+            ]
+            lines.append("")
+        lines.append(f"Gives: {', '.join(info.gives)}." + (f" Source: {info.source}." if info.source else ""))
+        lines.append("")
+    return "\n".join(lines)
+
+
 def _type(field: FieldInfo) -> str:
     if field.choices:
         return "|".join(field.choices)
@@ -127,3 +145,7 @@ def _lines(value: dict[str, Any], depth: int = 0) -> list[str]:
         else:
             lines.append(f"{name}: {item}")
     return lines
+
+
+if __name__ == "__main__":
+    print(operations_as_markdown(), end="")
