@@ -148,13 +148,17 @@ def ask(params: OnPrompts, ctx: Context, *, metrics: tuple[MetricName, ...] = ()
 
     model, prompts = ctx.transformer(params.model), the_prompts(ctx, params.prompts)
     wanted = {params.metric, *metrics}
-    batch = tokenize(
-        prompts.rows,
-        model.tokenizer,
-        n_ctx=model.config.n_ctx,
-        need_corrupt=params.ablation == "resample",
-        need_foils=any(METRICS[name].needs_foils for name in wanted),
-    )
+    try:
+        batch = tokenize(
+            prompts.rows,
+            model.tokenizer,
+            n_ctx=model.config.n_ctx,
+            need_corrupt=params.ablation == "resample",
+            need_foils=any(METRICS[name].needs_foils for name in wanted),
+        )
+    except CallError as error:
+        others = "prompts.look with keep=usable leaves out what this model cannot use"
+        raise CallError(error.what, error.where, f"{error.remedy}; {others}" if error.remedy else others) from None
     return Asked(model, prompts, batch, params.metric, params.ablation, params.batch, Voice(ctx))
 
 

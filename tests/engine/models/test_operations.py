@@ -22,7 +22,9 @@ LOAD, INSPECT = OPERATIONS
 
 def run(operation: Operation, **values: Any) -> tuple[AnyArtifact, list[str]]:
     notes: list[str] = []
-    context = SimpleNamespace(hold=lambda model: None, progress=lambda done, total, note="": notes.append(f"{done}/{total} {note}"))
+    context = SimpleNamespace(
+        hold=lambda model: None, progress=lambda done, total, note="": notes.append(f"{done}/{total} {note}")
+    )
     (artifact,) = operation.function(parse(operation, values), cast("Context", context))
     return artifact, notes
 
