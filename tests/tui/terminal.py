@@ -95,8 +95,8 @@ class Terminal:
         lines, columns = range(self._screen.lines), range(self._screen.columns)
         return tuple(tuple(self._screen.buffer[y][x] for x in columns) for y in lines)
 
-    def read(self, seconds: float) -> float | None:
-        """Take in what comes within that time, at most one piece; when it came, or None."""
+    def receive(self, seconds: float) -> tuple[float, bytes] | None:
+        """What comes within that time, at most one piece, and when it came; it is not on the screen until `show`n."""
         if not select.select([self._master], [], [], max(0.0, seconds))[0]:
             return None
         try:
@@ -109,8 +109,19 @@ class Terminal:
         self.bytes += len(data)
         if SYNCHRONISED in data:
             os.write(self._master, b"\x1b[?2026;2$y")  # "yes, off now", as terminals of today answer
+        return came, data
+
+    def show(self, data: bytes) -> None:
+        """Put what was received on the screen. Slow, as it is Python."""
         self._stream.feed(UNPAINTED.sub(b"", data))
-        return came
+
+    def read(self, seconds: float) -> float | None:
+        """Receive and show one piece; when it came, or None."""
+        received = self.receive(seconds)
+        if received is None:
+            return None
+        self.show(received[1])
+        return received[0]
 
     def press(self, key: str) -> float:
         """Press a key by its name; when that was."""
