@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_log_path
 from rich.cells import cell_len
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -50,7 +50,7 @@ REPLAY_TICK_S = 0.25
 SAVE_SELECTION_S = 1.0  # at most one save of the selection a second, while a cursor walks
 
 
-class IwbApp(Doings, App[None], inherit_bindings=False):
+class IwbApp(Doings, inherit_bindings=False):
     """The workbench on one session file. `connect` and `reader` are the real ones unless a test scripts them."""
 
     CSS_PATH = "app.tcss"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual.actions import SkipAction
-from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -15,6 +14,7 @@ from sessions.errors import IwbError
 from sessions.steps import Stored
 from themes.screen import NAMES
 from tui.form import Choice
+from tui.in_turn import KeysInTurn
 from tui.views import VIEWS, View
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _TEXTUAL_MOVES: dict[str, tuple[str, ...]] = {
 CLIPBOARD_WARNING_BYTES = 70_000  # terminals and multiplexers cap what OSC 52 may carry
 
 
-class Doings(App[None], inherit_bindings=False):
+class Doings(KeysInTurn, inherit_bindings=False):
     """The app's doings. State and painting are in `IwbApp`."""
 
     investigation: Investigation

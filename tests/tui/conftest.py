@@ -13,4 +13,5 @@ def _same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # not the developer's own keys
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # where mistakes are logged
+    monkeypatch.chdir(tmp_path)  # what is copied is written beside the session file
     monkeypatch.setenv("TZ", "UTC")

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Input, OptionList, Static, TextArea
 
 from sessions.errors import ErrorRecord
 from tests.tui.fake import FakeBench, FakeFile, a_model, a_sweep, investigation, settle, some_prompts
 from tui.app import prepare_environment
-from tui.keymap import Config
+from tui.keymap import Config, textual_key
 from tui.screens.form import FormScreen
 from tui.screens.help import HelpScreen
 from tui.screens.jobs import JobsScreen
@@ -652,3 +653,32 @@ async def test_a_field_with_nothing_to_choose_from_says_so_and_takes_keys() -> N
         await settle(pilot)
         await press(pilot, "tab", "x", "left", "right", "space", "home", "end", "enter", "ctrl+j")
         assert "there are no prompts yet: make or open some in Data (2)" in flat(bench.app)
+
+
+async def type_at_once(pilot: Any, *keys: str) -> None:
+    """What a slow line does: all keys arrive before the first one has been done."""
+    for key in keys:
+        printable = " " if key == "space" else key
+        event = events.Key(key if len(key) > 1 else textual_key(key), printable if len(printable) == 1 else None)
+        pilot.app.post_message(event)
+    for _ in range(len(keys)):
+        await settle(pilot)
+
+
+async def test_keys_that_arrive_at_once_reach_the_palette_the_first_one_opens() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        line = "prompts.make n=7 task=ioi"
+        await type_at_once(pilot, ":", *("space" if c == " " else c for c in line), "enter", "7", "1", "2")
+        assert bench.engine.asked[-1] == ("run", "prompts.make", {"n": 7, "task": "ioi"}, 0)
+        assert bench.app.view_id == "data"  # the digits behind it reached the views, in their order
+
+
+async def test_keys_that_arrive_at_once_reach_the_form_an_entry_opens() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await type_at_once(pilot, "2", "a", "tab", "end", "backspace", "ctrl+j", "7")
+        assert bench.engine.asked[-1] == ("run", "prompts.make", {"n": 10}, 0)
+        assert bench.app.view_id == "history"

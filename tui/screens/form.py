@@ -96,12 +96,12 @@ class FormScreen(Overlay[None]):
             what = Content.assemble(field.info.help, "\n", (_expected(field.info), Style(dim=True)))
             self.query_one("#help", Static).update(what)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
         """enter: the next field; in the last one, run."""
         event.stop()
         last = self._fields[-1].info.name
         if event.input.id == f"field-{last}":
-            self.run_worker(self.do_run())
+            await self.do_run()
         else:
             self.focus_next()
 

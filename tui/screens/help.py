@@ -96,4 +96,4 @@ class HelpScreen(Overlay[None]):
         if chosen.scope in OVERLAY_SCOPES or chosen.scope == "overlay":
             self.bench.say(f"{chosen.title}: only {SCOPE_TITLES[chosen.scope].lower()}")
         else:
-            self.bench.call_after_refresh(self.bench.do, chosen)
+            self.bench.call_later(self.bench.do, chosen)

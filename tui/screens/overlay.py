@@ -43,6 +43,8 @@ class Overlay(ModalScreen[T], inherit_bindings=False):
             yield from self.compose_box()
             yield Hints()
 
+    takes_keys = False  # until what is to have the focus has it; keys wait for that
+
     @property
     def bench(self) -> IwbApp:
         return cast("IwbApp", self.app)
@@ -54,7 +56,15 @@ class Overlay(ModalScreen[T], inherit_bindings=False):
     def on_descendant_focus(self) -> None:
         self.refresh_hints()
 
+    def on_mount(self) -> None:
+        self.app.call_later(self._opened)  # behind the focus that the overlay's own on_mount asked for
+
+    async def _opened(self) -> None:
+        self.takes_keys = True
+        await self.bench.keys_go_on()
+
     def on_unmount(self) -> None:
+        self.bench.call_later(self.bench.keys_go_on)
         self.bench.refresh_lines("hints")  # the views' own, silent while something lay over them
 
     def do_close(self) -> None:

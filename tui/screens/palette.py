@@ -125,9 +125,9 @@ class PaletteScreen(Overlay[None]):
         bench.investigation.view_state["palette.recent"] = list(remembered(self._recent(), entry.id))
         self.dismiss(None)
         if entry.id.startswith(OPERATION):
-            bench.call_after_refresh(bench.open_form, entry.id.removeprefix(OPERATION))
+            bench.call_later(bench.open_form, entry.id.removeprefix(OPERATION))
         else:
-            bench.call_after_refresh(bench.do, bench.actions[entry.id])
+            bench.call_later(bench.do, bench.actions[entry.id])
 
     async def _run_line(self, text: str) -> None:
         try:
