@@ -180,6 +180,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=Open,
         gives=("prompts",),
         function=open_file,
+        files=("path",),
     ),
     Operation(
         name="prompts.look",

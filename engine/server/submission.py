@@ -9,12 +9,16 @@ from typing import Any
 import msgspec
 
 from engine.operations import Operation, Params, describe, parse
+from sessions.artifacts import Model
+from sessions.codec import encode
 from sessions.errors import CallError
 from sessions.file import SessionFile
 from sessions.parameters import FieldInfo
 from sessions.steps import identity_key
 
 WHOLE_FILE = 64 * 2**20  # bytes; larger files are identified by size and time of change
+
+LARGEST_SEED = 2**63 - 1  # of what the file, numpy and torch all take
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,8 @@ def prepare(
     session: SessionFile, operation: Operation, values: dict[str, Any], *, seed: int = 0, folder: str = ""
 ) -> Submission:
     """The submission for these values. CallError: what is wrong with them; ModelNotLoadedError: what to load first."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise CallError(f"seed {seed} is out of range", operation.name, f"give a whole number from 0 to {LARGEST_SEED}")
     params = parse(operation, values)
     parameters: dict[str, Any] = msgspec.to_builtins(params)
     inputs: dict[str, int] = {}
@@ -50,13 +56,11 @@ def prepare(
             number = _resolve(session, operation, field, str(value))
             inputs[field.name] = number
             parameters[field.name] = f"@{number}"
-            hashes[field.name] = session.stored(number).sha256
+            hashes[field.name] = _content(session, number)
         elif field.name in operation.files and value:
-            path = Path(folder, str(value)).expanduser()
-            if (
-                path.exists()
-            ):  # else it is a name of another sort (zoo:tpp), or the operation will say that it is missing
-                parameters[field.name] = str(path.resolve())
+            path = _there(folder, str(value))
+            if path is not None:  # else a name of another sort (zoo:tpp), or the operation will say that it is missing
+                parameters[field.name] = str(path)
                 hashes[field.name] = fingerprint(path)
     return Submission(
         operation=operation,
@@ -67,6 +71,17 @@ def prepare(
         seed=seed,
         key=identity_key(operation.name, operation.version, parameters, seed, hashes),
     )
+
+
+def _content(session: SessionFile, number: int) -> str:
+    """What tells an input from another. Of a model, the same loaded twice is one, however much memory was free."""
+    stored = session.stored(number)
+    if stored.kind != "model":
+        return stored.sha256
+    model = session.artifact(number)
+    assert isinstance(model, Model)
+    same = msgspec.structs.replace(model, title="", summary="", bytes_needed=0, bytes_free=0)
+    return encode(same).sha256
 
 
 def _resolve(session: SessionFile, operation: Operation, field: FieldInfo, value: str) -> int:
@@ -90,13 +105,33 @@ def _resolve(session: SessionFile, operation: Operation, field: FieldInfo, value
     raise CallError(f"'{value}' is not a reference", place, "write @ID or @last")
 
 
+def _there(folder: str, value: str) -> Path | None:
+    """The file or folder of that name, seen from the client's folder, if there is one."""
+    try:
+        path = Path(folder, Path(value).expanduser())
+        return path.resolve() if path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # no name a file can have: too long, another's home, a zero byte
+        return None
+
+
 def fingerprint(path: Path) -> str:
-    """A hash that changes when the file's content (or any file in the folder) changes."""
+    """A hash that changes when the file's content changes, or any file in the folder, or its name there.
+
+    The configuration beside a weights file (the same name, ending in .json) counts with it.
+    """
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        status = file.stat()
-        if status.st_size <= WHOLE_FILE:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        else:
-            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}".encode())
+    if path.is_dir():
+        parts = {str(p.relative_to(path)): p for p in sorted(path.rglob("*")) if p.is_file()}
+    else:
+        beside = path.with_suffix(".json")
+        parts = {"": path} | ({".json": beside} if path.suffix == ".safetensors" and beside.is_file() else {})
+    try:
+        for name, file in parts.items():
+            status = file.stat()
+            if status.st_size <= WHOLE_FILE:
+                digest.update(name.encode(errors="surrogateescape") + hashlib.sha256(file.read_bytes()).digest())
+            else:
+                digest.update(f"{name} {status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise CallError(f"it cannot be read ({error.strerror})", str(path), "choose a file that you may read") from None
     return digest.hexdigest()
