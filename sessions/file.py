@@ -149,7 +149,10 @@ class SessionFile:
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._reading():
-            return self._db.execute(query, values).fetchall()
+            try:
+                return self._db.execute(query, values).fetchall()
+            except OverflowError:  # a number no row can have
+                return []
 
     def steps(self) -> tuple[Step, ...]:
         return tuple(_step(row) for row in self._rows(f"SELECT {_STEP} FROM steps ORDER BY id"))
@@ -241,9 +244,11 @@ class SessionFile:
         assert cursor.lastrowid is not None
         return self.step(cursor.lastrowid)
 
-    def set_status(self, step: int, status: Status) -> None:
+    def set_status(self, step: int, status: Status, *, only_from: Status | None = None) -> bool:
+        """Whether it changed: with `only_from`, a step in any other status is left as it is."""
         with self.writing() as db:
-            db.execute("UPDATE steps SET status = ?, error = NULL WHERE id = ?", (status, step))
+            query = "UPDATE steps SET status = ?, error = NULL WHERE id = ? AND status = coalesce(?, status)"
+            return db.execute(query, (status, step, only_from)).rowcount > 0
 
     def checkpoint(self, step: int, unit: str, value: Any, done: int, total: int) -> None:
         """Keep one finished unit of a running step."""

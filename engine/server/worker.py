@@ -33,14 +33,11 @@ class Job(msgspec.Struct, kw_only=True):
     step: int
     submission: Submission
     cancel: threading.Event
+    interactive: bool  # in the lane of questions: a question itself, or the loading of its model
 
     @property
     def name(self) -> str:
         return self.submission.operation.name
-
-    @property
-    def interactive(self) -> bool:
-        return self.submission.operation.interactive
 
 
 class Worker:
@@ -64,14 +61,19 @@ class Worker:
     ) -> Future[Accepted]:
         """Record and queue a step. The future is ready at once, unless a model named by its source is loaded first."""
         answer: Future[Accepted] = Future()
+        operation = find_operation(name)
         try:
-            submission = prepare(self.session, find_operation(name), values, seed=seed, folder=folder)
+            submission = prepare(self.session, operation, values, seed=seed, folder=folder)
         except ModelNotLoadedError as missing:
             field = missing.field
             source = missing.source
-            loading = self.submit("models.load", {"source": source}, folder=folder).result()
+            load = prepare(self.session, find_operation("models.load"), {"source": source}, folder=folder)
+            loading = self._accept(load, again=False, interactive=operation.interactive)
 
             def go_on(step: Step) -> None:
+                if step.status in ("cancelled", "interrupted"):
+                    answer.set_exception(CancelledError(f"loading {source} was {step.status}", name))
+                    return
                 if step.status != "done":
                     error = step.error.error() if step.error else IwbError(f"loading {source} was {step.status}")
                     answer.set_exception(error)
@@ -79,21 +81,24 @@ class Worker:
                 model = self.session.artifacts(step.id)[0].id
                 try:
                     then = self.submit(name, {**values, field: f"@{model}"}, seed=seed, again=again, folder=folder)
-                    answer.set_result(then.result())
                 except IwbError as error:
                     answer.set_exception(error)
+                else:
+                    then.add_done_callback(lambda future: _pass_on(future, answer))
 
             self._after(loading.step, go_on)
             return answer
-        answer.set_result(self._accept(submission, again=again))
+        answer.set_result(self._accept(submission, again=again, interactive=operation.interactive))
         return answer
 
-    def _accept(self, submission: Submission, *, again: bool) -> Accepted:
+    def _accept(self, submission: Submission, *, again: bool, interactive: bool) -> Accepted:
         with self._wake:
+            if self._stopping:
+                raise IwbError("the engine is ending", submission.operation.name, "ask again in a moment")
             same = None if again or submission.operation.volatile else self.session.find(submission.key)
             if same is not None and same.status == "done":
                 return Accepted(step=same.id, cached=True)
-            if same is not None and same.status in ("queued", "running", "cancelling"):
+            if same is not None and self._active(same.id):
                 return Accepted(step=same.id)
             step = same or self.session.add_step(
                 operation=submission.operation.name,
@@ -104,17 +109,23 @@ class Worker:
                 key=submission.key,
                 inputs=submission.inputs,
             )
-            self._queue(step, submission)
+            self._queue(step, submission, interactive=interactive)
             return Accepted(step=step.id)
 
     def resume(self, number: int) -> Accepted:
         """Go on with a step that was interrupted, cancelled or failed."""
         step = self.session.step(number)
-        if not step.resumable:
-            raise CallError(f"step {number} is {step.status}; there is nothing to go on with", step.operation)
-        submission = prepare(self.session, find_operation(step.operation), step.parameters, seed=step.seed)
+        operation = find_operation(step.operation)
+        submission = prepare(self.session, operation, step.parameters, seed=step.seed)
         with self._wake:
-            self._queue(step, submission)
+            step = self.session.step(number)  # once more: somebody may have resumed it meanwhile
+            if step.status == "done" or self._active(number):
+                raise CallError(f"step {number} is {step.status}; there is nothing to go on with", step.operation)
+            if submission.key != step.key:  # its checkpoints belong to other work
+                raise CallError(
+                    f"what step {number} stands on has changed since", step.operation, "run it again as a new step"
+                )
+            self._queue(step, submission, interactive=operation.interactive)
         return Accepted(step=number)
 
     def rerun(self, number: int) -> tuple[Accepted, ...]:
@@ -139,7 +150,11 @@ class Worker:
         def go_on(step: Step) -> None:
             if step.status == "done" and rest:
                 before, now = self.session.artifacts(old.id), self.session.artifacts(step.id)
-                self._rerun(rest, {**renamed, **{b.id: n.id for b, n in zip(before, now)}})
+                try:
+                    self._rerun(rest, {**renamed, **{b.id: n.id for b, n in zip(before, now)}})
+                except IwbError as error:  # nobody waits for an answer any more
+                    text = f"step {rest[0].id} could not be run again: {error}"
+                    self.emit(LogLine(text=text, step=rest[0].id, level="error"))
 
         self._after(accepted.step, go_on)
         return accepted
@@ -150,23 +165,38 @@ class Worker:
             for job in self._current:
                 if job.step == number:
                     job.cancel.set()
-                    self.session.set_status(number, "cancelling")
-                    self._changed(number)
-                    return
-            for lane in (self._long, self._questions):
-                for job in lane:
-                    if job.step == number:
-                        lane.remove(job)
-                        self.session.set_status(number, "cancelled")
+                    # Only a running one: it may just have finished, and what is done stays done.
+                    if self.session.set_status(number, "cancelling", only_from="running"):
                         self._changed(number)
-                        return
-        status = self.session.step(number).status
-        raise CallError(f"step {number} is {status}, not running")
+                    return
+            job = self._unqueue(number)
+        self._drop(job, "cancelled")
 
-    def cancel_current(self) -> None:
-        """Stop what runs at its next batch. Touches nothing but a flag, so a signal handler may call it."""
-        for job in self._current:
+    def _unqueue(self, number: int) -> Job:
+        """Take the step out of its lane. CallError when it is in none."""
+        for lane in (self._long, self._questions):
+            for job in lane:
+                if job.step == number:
+                    lane.remove(job)
+                    return job
+        raise CallError(f"step {number} is {self.session.step(number).status}, not running")
+
+    def _drop(self, job: Job, status: Status) -> None:
+        """A step that waited will not run; whoever waits for it is told."""
+        self.session.set_status(job.step, status)
+        self._tell(job.step)
+
+    def cancel_current(self) -> bool:
+        """Stop what runs at its next batch, and say whether anything ran. A signal handler may call it."""
+        running = list(self._current)
+        for job in running:
             job.cancel.set()
+        return bool(running)
+
+    def drop_queued(self, status: Status) -> None:
+        """Let nothing that waits run any more; it can be resumed."""
+        while job := self._next(take=False):
+            self._drop(job, status)
 
     def stop(self) -> None:
         """End `work` soon: the running step is interrupted at its next batch and can be resumed."""
@@ -179,6 +209,10 @@ class Worker:
     def idle(self) -> bool:
         return not (self._current or self._long or self._questions)
 
+    def _active(self, number: int) -> bool:
+        """Whether the step runs or waits here. The file may still say so when a full disk kept its end unwritten."""
+        return any(job.step == number for jobs in (self._current, self._long, self._questions) for job in jobs)
+
     # ---- the computing thread -------------------------------------------------------------------------------------
 
     def work(self) -> None:
@@ -187,33 +221,54 @@ class Worker:
             with self._wake:
                 while not (self._stopping or self._long or self._questions):
                     self._wake.wait()
-                if self._stopping:
-                    return
-                job = (self._questions or self._long).popleft()
-            try:
-                self._run(job)
-            except Exception as error:  # a mistake of the worker itself; the next step must still be served
-                traceback.print_exc()
-                text = f"this is a bug in iwb: {type(error).__name__}: {error}"
-                self.emit(LogLine(text=text, step=job.step, level="error"))
+                job = None if self._stopping else self._next()
+            if job is None:
+                break
+            self._run_safely(job)
+        self.drop_queued("interrupted")
 
     def work_until_idle(self) -> None:
         """Run everything that is queued, in this thread: how a command without a screen is its own engine."""
-        while not self._stopping and (self._questions or self._long):
-            self._run((self._questions or self._long).popleft())
+        while not self._stopping and (job := self._next()):
+            self._run(job)
+        if self._stopping:
+            self.drop_queued("interrupted")
 
     def answer_questions(self) -> None:
         """Run what waits in the interactive lane. Called by a long step between its batches."""
-        while self._questions and not self._stopping:
-            self._run(self._questions.popleft())
+        while not self._stopping and (job := self._next(questions_only=True)):
+            self._run_safely(job)
+
+    def _next(self, *, questions_only: bool = False, take: bool = True) -> Job | None:
+        """The job whose turn it is; `take` makes it a current one in the same instant, so that it is never nowhere."""
+        with self._wake:
+            lane = self._questions if self._questions or questions_only else self._long
+            if not lane:
+                return None
+            job = lane.popleft()
+            if take:
+                self._current.append(job)
+            return job
+
+    def _run_safely(self, job: Job) -> None:
+        try:
+            self._run(job)
+        except Exception as error:  # a mistake of the worker itself; the next step must still be served
+            traceback.print_exc()
+            text = f"this is a bug in iwb: {type(error).__name__}: {error}"
+            self.emit(LogLine(text=text, step=job.step, level="error"))
 
     def _run(self, job: Job) -> None:
+        """Run a job that `_next` made a current one."""
         number = job.step
-        self._current.append(job)
         context = StepContext(self, job)
         started = time.monotonic()
+        unsaved: ErrorRecord | None = None
         try:
-            self.session.set_status(number, "running")
+            with self._wake:
+                if job.cancel.is_set():
+                    raise CancelledError("cancelled", job.name)
+                self.session.set_status(number, "running")
             self._changed(number)
             self.report()
             artifacts = job.submission.operation.function(job.submission.params, context)
@@ -221,9 +276,9 @@ class Worker:
             self.session.finish(number, artifacts, seconds=seconds, environment=environment(context.model))
         except CancelledError:
             status: Status = "interrupted" if self._stopping else "cancelled"
-            self._stopped(number, status, started, context, None)
+            unsaved = self._stopped(number, status, started, context, None)
         except IwbError as error:
-            self._stopped(number, "failed", started, context, ErrorRecord.of(error))
+            unsaved = self._stopped(number, "failed", started, context, ErrorRecord.of(error))
         except Exception as error:
             record = ErrorRecord(
                 what=f"this is a bug in iwb: {type(error).__name__}: {error}",
@@ -231,24 +286,24 @@ class Worker:
                 remedy="the details are kept in the session file; please report them",
                 traceback=traceback.format_exc(),
             )
-            self._stopped(number, "failed", started, context, record)
+            unsaved = self._stopped(number, "failed", started, context, record)
         finally:
-            self._current.remove(job)
-        self._changed(number)
+            with self._wake:
+                self._current.remove(job)
+        self._tell(number, unsaved)
         self.report()
-        with self._wake:
-            callbacks = self._afterwards.pop(number, [])
-        for callback in callbacks:
-            callback(self.session.step(number))
 
     def _stopped(
         self, number: int, status: Status, started: float, context: StepContext, error: ErrorRecord | None
-    ) -> None:
+    ) -> ErrorRecord | None:
+        """Write down how it ended. What could not be written (a full disk, say) comes back, to be told at least."""
         seconds = time.monotonic() - started
         try:
             self.session.stop(number, status, seconds=seconds, environment=environment(context.model), error=error)
-        except IwbError as trouble:  # a full disk, say: the file says `running`, and on reopening `interrupted`
+        except IwbError as trouble:
             self.emit(LogLine(text=str(trouble), step=number, level="error"))
+            return error or ErrorRecord.of(trouble)
+        return None
 
     # ---- telling --------------------------------------------------------------------------------------------------
 
@@ -266,22 +321,39 @@ class Worker:
             )
         )
 
-    def _queue(self, step: Step, submission: Submission) -> None:
-        job = Job(step=step.id, submission=submission, cancel=threading.Event())
+    def _queue(self, step: Step, submission: Submission, *, interactive: bool) -> None:
+        job = Job(step=step.id, submission=submission, cancel=threading.Event(), interactive=interactive)
         self.session.set_status(step.id, "queued")
-        (self._questions if job.interactive else self._long).append(job)
+        (self._questions if interactive else self._long).append(job)
         self._changed(step.id)
         self._wake.notify_all()
 
-    def _changed(self, number: int) -> None:
+    def _changed(self, number: int, unsaved: ErrorRecord | None = None) -> Step:
         step = self.session.step(number)
+        if unsaved is not None:
+            step = msgspec.structs.replace(step, status="failed", error=unsaved)
         artifacts = self.session.artifacts(number) if step.status == "done" else ()
         self.emit(StepChanged(step=step, artifacts=artifacts))
+        return step
+
+    def _tell(self, number: int, unsaved: ErrorRecord | None = None) -> None:
+        """The step has ended: tell everybody, and those who waited for it."""
+        step = self._changed(number, unsaved)
+        with self._wake:
+            callbacks = self._afterwards.pop(number, [])
+        for callback in callbacks:
+            callback(step)
 
     def _after(self, number: int, callback: Callable[[Step], None]) -> None:
         with self._wake:
-            step = self.session.step(number)
-            if step.status in ("queued", "running", "cancelling"):
+            if self._active(number):
                 self._afterwards.setdefault(number, []).append(callback)
                 return
-        callback(step)
+        callback(self.session.step(number))
+
+
+def _pass_on(future: Future[Accepted], answer: Future[Accepted]) -> None:
+    if error := future.exception():
+        answer.set_exception(error)
+    else:
+        answer.set_result(future.result())

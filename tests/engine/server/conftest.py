@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from msgspec import Meta
 
-from engine.operations import Context, MatrixRef, Operation, Params
+from engine.operations import Context, MatrixRef, ModelRef, Operation, Params
 from engine.server import worker as worker_module
 from engine.server.protocol import Event
 from engine.server.worker import Worker
-from sessions.artifacts import AnyArtifact, Axis, Matrix
+from sessions.artifacts import AnyArtifact, Axis, Matrix, Model, Text
 from sessions.errors import CallError, IwbError, nearest
 from sessions.file import SessionFile
 
@@ -33,6 +33,15 @@ class Double(Params):
 
 class Nothing(Params):
     pass
+
+
+class Source(Params):
+    source: Annotated[str, Meta(description="a model")]
+
+
+class Ask(Params):
+    model: ModelRef
+    other: ModelRef | None = None
 
 
 counted: list[int] = []  # the units really computed, over all runs
@@ -68,6 +77,19 @@ def refuse(params: Nothing, ctx: Context) -> Sequence[AnyArtifact]:
     raise IwbError("it does not work", "here", "do something else")
 
 
+def load(params: Source, ctx: Context) -> Sequence[AnyArtifact]:
+    return [
+        Model(
+            title="m", source=params.source, family="rnn", architecture="a", sha256="1", bytes_free=time.monotonic_ns()
+        )
+    ]
+
+
+def ask(params: Ask, ctx: Context) -> Sequence[AnyArtifact]:
+    ctx.progress(0, 1)
+    return [Text(title="answer", markdown=params.model)]
+
+
 OPERATIONS = {
     o.name: o
     for o in (
@@ -81,6 +103,10 @@ OPERATIONS = {
             function=double,
             interactive=True,
             files=("path",),
+        ),
+        Operation(name="models.load", title="Load", summary="s", params=Source, gives=("model",), function=load),
+        Operation(
+            name="test.ask", title="Ask", summary="s", params=Ask, gives=("text",), function=ask, interactive=True
         ),
         Operation(name="test.crash", title="Crash", summary="s", params=Nothing, gives=(), function=crash),
         Operation(name="test.refuse", title="Refuse", summary="s", params=Nothing, gives=(), function=refuse),
