@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.server.protocol import Accepted, Event, OperationInfo, Topic
-from sessions.artifacts import AnyArtifact
 from sessions.steps import Note, Step, Stored
+
+if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact
 
 
 class Client(Protocol):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.cells import cell_len, set_cell_size
 
 from engine.server.protocol import EngineStatus, Progress
-from sessions.artifacts import AnyArtifact, Model, Prompts
 from sessions.steps import Step
+
+if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact
+
 
 ENGINE_GLYPHS = {"starting": "◌ starting", "ready": "● ready", "busy": "◐ busy", "lost": "✗ lost"}
 STATUS_GLYPHS = {
@@ -71,12 +76,20 @@ def bar(done: int, total: int, width: int) -> str:
 
 
 def model_text(model: AnyArtifact | None) -> str:
+    if model is None:
+        return "no model"
+    from sessions.artifacts import Model  # brings numpy, which the first paint does not wait for
+
     if not isinstance(model, Model):
         return "no model"
     return f"{model.source} {model.dtype} {model.device}"
 
 
 def prompts_text(prompts: AnyArtifact | None, step: Step | None) -> str:
+    if prompts is None:
+        return "no prompts"
+    from sessions.artifacts import Prompts
+
     if not isinstance(prompts, Prompts):
         return "no prompts"
     seed = f" seed {step.seed}" if step is not None else ""

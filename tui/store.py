@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -23,9 +23,12 @@ from engine.server.protocol import (
     Progress,
     StepChanged,
 )
-from sessions.artifacts import AnyArtifact
 from sessions.steps import FINISHED, Note, Step, Stored
 from tui.link import Snapshot
+
+if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact
+
 
 Part = Literal["steps", "artifacts", "loaded", "notes", "progress", "partials", "engine", "catalogue", "log", "horizon"]
 Changes = frozenset[Part]
