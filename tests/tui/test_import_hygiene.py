@@ -35,6 +35,11 @@ def test_making_the_app_loads_no_numerics_and_no_operations() -> None:
     assert loaded(script, *NUMERICS, "engine.catalogue", "engine.models", "engine.operations") == []
 
 
+def test_the_first_paint_does_not_wait_for_numpy() -> None:
+    script = "from pathlib import Path\nfrom tui.app import IwbApp\nimport tui.panes.model\nIwbApp(Path('never.iwb'))"
+    assert loaded(script, "numpy", "safetensors", "sqlite3") == []
+
+
 def test_the_engine_starts_without_the_screen_and_without_torch() -> None:
     assert loaded("import engine.server.process", *NUMERICS, "textual", "tui", "themes") == []
 
