@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tui.app import IwbApp
 
 MAX_HINTS = 8
+ALWAYS = ("app.palette", "app.help", "app.quit")  # whatever else there is room for
 
 
 class Line(Widget):
@@ -139,12 +140,17 @@ class Hints(Line):
             return Content.styled(" " + app.message, Style(bold=True)) if fits else Content("")
         parts: list[str | tuple[str, Style]] = []
         used = 0
-        for action in hinted(app):
-            key, title = app.keymap.shown(action.id), action.title.rstrip("…")
-            size = cell_len(key) + cell_len(title) + 3
-            if used + size > width:
-                break
-            used += size
+        words = [(a.id, app.keymap.shown(a.id), a.title.rstrip("…")) for a in hinted(app)]
+        sizes = {id: cell_len(key) + cell_len(title) + 3 for id, key, title in words}
+        always = sum(size for id, size in sizes.items() if id in ALWAYS)
+        full = False
+        for id, key, title in words:
+            room = width if id in ALWAYS else width - always
+            full = full or (id not in ALWAYS and used + sizes[id] > room)
+            if (full and id not in ALWAYS) or used + sizes[id] > width:
+                continue
+            used += sizes[id]
+            always -= sizes[id] if id in ALWAYS else 0
             parts += [" ", (key, Style(bold=True)), " " + title + " "]
         return Content.assemble(*parts)
 
@@ -165,7 +171,7 @@ def hinted(app: IwbApp) -> list[Action]:
     ordered = sorted(found.values(), key=lambda a: (rank[a.scope], a.hint))
     kept, last = (
         ordered[:MAX_HINTS],
-        [a for a in ordered[MAX_HINTS:] if a.id in ("app.palette", "app.help", "app.quit")],
+        [a for a in ordered[MAX_HINTS:] if a.id in ALWAYS],
     )
     return kept + last
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from platformdirs import user_state_path
 from textual.actions import SkipAction
 from textual.screen import Screen
 from textual.widgets import Input
@@ -259,15 +260,15 @@ class Doings(KeysInTurn, inherit_bindings=False):
     def copy_out(self, text: str, name: str) -> None:
         """To the clipboard through the terminal, which cannot confirm it, so also to a file whose path is said."""
         self.copy_to_clipboard(text)
-        place = self.investigation.path.with_suffix(f".{name}.txt")
         try:
-            place.write_text(text)
+            place = user_state_path("iwb", ensure_exists=True) / f"copied-{name}.txt"
+            place.write_text(text, encoding="utf-8")
         except OSError as error:
-            self.say(f"copied to the clipboard; {place.name} could not be written ({error.strerror})")
+            self.say(f"copied to the clipboard; its file could not be written ({error.strerror})")
             return
         large = len(text.encode()) > CLIPBOARD_WARNING_BYTES
         warning = ", which may be too much for the clipboard" if large else ""
-        self.say(f"copied {len(text):,} characters{warning}; also in {place}")
+        self.say(f"copied {len(text):,} characters{warning}; also in {_short(place)}")
 
     # ---- jobs and the engine
 
@@ -375,3 +376,8 @@ class Doings(KeysInTurn, inherit_bindings=False):
             self.investigation.store.note_log(str(error), "warning")
         await self.investigation.close()
         self.exit()
+
+
+def _short(place: Path) -> str:
+    """A path as a shell takes it, the home folder as `~`."""
+    return f"~/{place.relative_to(Path.home())}" if place.is_relative_to(Path.home()) else str(place)

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.server.protocol import Accepted, EngineStatus, Event, Goodbye, StepChanged
-from sessions.artifacts import AnyArtifact
 from sessions.errors import IwbError
-from sessions.steps import FINISHED, Note, Stored
+from sessions.steps import FINISHED, Note, Step, Stored
 from tui.link import Client, Connect, FileReader, Reader, connect_engine
 from tui.selection import SelectionTrail, saved
 from tui.store import Store
 from tui.views import VIEWS
+
+if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact
 
 
 class Investigation:
@@ -30,6 +32,7 @@ class Investigation:
         self.view_state: dict[str, Any] = {}
         self.client: Client | None = None
         self.mine: set[int] = set()  # steps that this screen started: their results are shown when they come
+        self._chosen_then: dict[int, tuple[int | None, int | None]] = {}  # model and prompts chosen when it was started
         self.on_finished: Callable[[StepChanged], None] = lambda _: None
         self._connect, self._reader = connect, reader or FileReader()
         self._fetching: dict[int, asyncio.Task[AnyArtifact]] = {}
@@ -103,9 +106,19 @@ class Investigation:
             self.client = None
         if isinstance(event, StepChanged) and event.step.status in FINISHED:
             if event.step.id in self.mine and event.step.status == "done":
+                self._choose_inputs(event.step)
                 self.show_results(event.artifacts)
             self.follow_newest()
             self.on_finished(event)
+
+    def _choose_inputs(self, step: Step) -> None:
+        """Choose what the person's own result is about, unless they have turned to something else meanwhile."""
+        now = self.selection.now
+        if self._chosen_then.pop(step.id, None) == (now.model, now.prompts):
+            self.selection.change(**self._inputs(step))
+
+    def _inputs(self, step: Step) -> dict[str, Any]:
+        return {k: v for k, v in step.inputs.items() if k in ("model", "prompts") and self.store.stored(v)}
 
     def show_results(self, artifacts: tuple[Stored, ...]) -> None:
         """Let every view that can draw one of these show it, and make a new model or prompts the chosen one."""
@@ -126,10 +139,7 @@ class Investigation:
         record = self.store.step(step)
         if record is None:
             return
-        inputs: dict[str, Any] = {
-            k: v for k, v in record.inputs.items() if k in ("model", "prompts") and self.store.stored(v)
-        }
-        self.selection.change(step=step, **inputs)
+        self.selection.change(step=step, **self._inputs(record))
         self.show_results(self.store.of_step(step))
 
     async def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> Accepted:
@@ -152,8 +162,11 @@ class Investigation:
 
     def _started(self, accepted: Accepted) -> None:
         self.mine.add(accepted.step)
+        self._chosen_then[accepted.step] = (self.selection.now.model, self.selection.now.prompts)
         finished = self.store.step(accepted.step)
         if accepted.cached or (finished is not None and finished.status == "done"):
+            if finished is not None:
+                self._choose_inputs(finished)
             self.show_results(self.store.of_step(accepted.step))
 
     async def cancel(self, step: int) -> None:

@@ -414,7 +414,8 @@ async def test_copying_a_command_writes_it_to_a_file_too(tmp_path: Path) -> None
         await settle(pilot)
         await press(pilot, "7", "g", "Y")
     command = "iwb run case.iwb models.load source=zoo:tpp"
-    assert (tmp_path / "case.command.txt").read_text() == command
+    assert (tmp_path / "state" / "iwb" / "copied-command.txt").read_text() == command
+    assert [p.name for p in tmp_path.glob("*.txt")] == []  # nothing is left beside the session file
     assert bench.app.clipboard == command
 
 

@@ -106,7 +106,7 @@ EVERYWHERE: tuple[Action, ...] = (
     *(_switch(view) for view in VIEWS),
     Action(
         id="app.palette",
-        title="Command palette",
+        title="Commands",
         scope="everywhere",
         keys=(":", "ctrl+p"),
         handler=_app("open_palette"),

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from sessions.artifacts import Matrix, Model, Prompts, Scale
-from sessions.steps import Stored
+from sessions.steps import FINISHED, Stored
 from tui.panes.attention_slices import (
     OPERATION,
     SCALINGS,
@@ -35,8 +35,8 @@ class AttentionPane(Pane):
     VIEW: ClassVar[str] = "attention"
     DEFAULT_CSS = """
     AttentionPane Heatmap, AttentionPane Thumbnails { height: 1fr; }
-    AttentionPane Thumbnails.-below { border-top: solid $surface-lighten-2; }
-    AttentionPane TokenStrip { height: 6; border-top: solid $surface-lighten-2; }
+    AttentionPane Thumbnails.-below { border-top: solid $foreground 30%; }
+    AttentionPane TokenStrip { height: 6; border-top: solid $foreground 30%; }
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,17 @@ class AttentionPane(Pane):
             return Empty(appears, "No model is loaded yet.", "view.model")
         if self.selection.now.prompts is None:
             return Empty(appears, "There are no prompts yet.", "view.data")
-        return Empty(appears, reason or "The patterns are being computed.", "view.run")
+        return Empty(appears, reason or self._failed() or "The patterns are being computed.", "view.run")
+
+    def _failed(self) -> str:
+        """What became of the last time these patterns were asked for, when it ended without them."""
+        now = self.selection.now
+        asked = [s for s in self.store.steps if s.operation == OPERATION]
+        last = next((s for s in reversed(asked) if s.inputs.get("model") == now.model), None)
+        if last is None or last.inputs.get("prompts") != now.prompts or last.status not in FINISHED:
+            return ""
+        reason = f": {last.error}" if last.error is not None else ""
+        return f"Step {last.id}, which was to compute the patterns, {last.status}{reason}. Press r to ask again."
 
     def fits_partial(self, artifact: Any, step: Any) -> bool:
         return False  # the operation answers whole

@@ -25,7 +25,6 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from engine.server.protocol import Progress
-from sessions.artifacts import AnyArtifact, Artifact
 from sessions.errors import IwbError
 from sessions.steps import FINISHED, Step, Stored
 from tui.investigation import Investigation
@@ -34,6 +33,7 @@ from tui.store import EVERYTHING, Changes, Store
 from tui.views import VIEW_OF, View
 
 if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact, Artifact
     from tui.app import IwbApp
 
 
@@ -254,7 +254,7 @@ class Pane(Vertical):
 
     def retitle(self) -> None:
         """Write the title line: focus marker, view, heading, `stale` mark, progress."""
-        parts = [self.view.title, self.heading()]
+        parts = [self.view.title, self.heading().removeprefix(f"{self.view.title} ")]
         if self.shown and self.shown.live and self.shown.step:
             step = self.shown.step
             done = self.shown.progress or step

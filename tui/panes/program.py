@@ -27,9 +27,9 @@ class ProgramPane(Pane):
     ProgramPane #program-parts { layout: horizontal; height: 1fr; }
     ProgramPane #program-parts.-stacked { layout: vertical; }
     ProgramPane CodeView, ProgramPane #machine { width: 1fr; height: 1fr; }
-    ProgramPane .-beside #machine { border-left: solid $surface-lighten-2; }
-    ProgramPane .-stacked #machine { height: 2fr; border-top: solid $surface-lighten-2; }
-    ProgramPane .-all Scatter { border-top: solid $surface-lighten-2; }
+    ProgramPane .-beside #machine { border-left: solid $foreground 30%; }
+    ProgramPane .-stacked #machine { height: 2fr; border-top: solid $foreground 30%; }
+    ProgramPane .-all Scatter { border-top: solid $foreground 30%; }
     """
 
     def __init__(self) -> None:

@@ -70,7 +70,8 @@ class PromptsPane(Pane):
         if prompts is None:
             return ""
         unusable = sum(bool(row.problem) for row in prompts.rows)
-        parts = [prompts.title, f"{len(prompts.rows):,} prompts"]
+        count = f"{len(prompts.rows):,} prompts"
+        parts = [prompts.title] if prompts.title.endswith(count) else [prompts.title, count]
         parts += [f"{unusable} cannot be used"] if unusable else []
         parts += [f"{len(prompts.rejected)} rows rejected"] if prompts.rejected else []
         return " · ".join(parts)

@@ -30,8 +30,8 @@ class SweepPane(Pane):
     SweepPane #sweep-parts { layout: vertical; height: 1fr; }
     SweepPane #sweep-parts.-beside { layout: horizontal; }
     SweepPane Heatmap { height: 1fr; width: 1fr; }
-    SweepPane RowTable { height: 1fr; border-top: solid $surface-lighten-2; }
-    SweepPane .-beside RowTable { width: 44; border-top: none; border-left: solid $surface-lighten-2; }
+    SweepPane RowTable { height: 1fr; border-top: solid $foreground 30%; }
+    SweepPane .-beside RowTable { width: 44; border-top: none; border-left: solid $foreground 30%; }
     SweepPane .-no-map Heatmap { display: none; }
     SweepPane .-no-ranking RowTable { display: none; }
     """

@@ -29,6 +29,8 @@ class FormScreen(Overlay[None]):
     FormScreen #fields { height: auto; max-height: 100%; }
     FormScreen .line { height: 1; }
     FormScreen .name { width: 18; }
+    FormScreen .line:focus-within .name { color: $accent; text-style: bold; }
+    FormScreen .line > Input:focus, FormScreen .line > Chooser:focus { background: $accent 35%; }
     FormScreen .line > Input, FormScreen .line > Chooser { width: 1fr; }
     FormScreen .error { color: $text-error; padding: 0 0 0 18; height: auto; display: none; }
     FormScreen .error.-shown { display: block; }
@@ -70,7 +72,7 @@ class FormScreen(Overlay[None]):
         name = f"field-{field.info.name}"
         if field.choices or field.info.type == "artifact":
             return Chooser(field.choices, field.start, id=name)
-        return Input(field.start, placeholder=_expected(field.info), id=name)
+        return Input(field.start, placeholder=_brief(field.info), id=name)
 
     def on_mount(self) -> None:
         self.query_one("#box").border_title = f"{self._info.title} · {self._info.name}"
@@ -168,11 +170,20 @@ class FormScreen(Overlay[None]):
         self.query_one("#failure", Static).update("")
 
 
+def _brief(field: FieldInfo) -> str:
+    """What may stand in an empty field, in the few words that fit into it."""
+    low = "" if field.minimum is None else f"{field.minimum:g}"
+    high = "" if field.maximum is None else f"{field.maximum:g}"
+    span = f"{low} to {high}" if low and high else f"{low} or more" if low else f"up to {high}" if high else ""
+    words = {"int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list"}.get(field.type, "")
+    return (span or words) + (" (may stay empty)" if field.optional else "")
+
+
 def _expected(field: FieldInfo) -> str:
     """What may stand in a field, in words."""
     words = {
-        "int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list", "bool": "yes or no",
-        "choice": "one of these", "artifact": f"a {field.kind}",
+        "int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list", "bool": "yes or no (← →)",
+        "choice": "← → or a first letter choose", "artifact": f"a {field.kind}: ← → or a first letter choose",
     }[field.type]  # fmt: skip
     if field.minimum is not None:
         words += f", at least {field.minimum:g}"
