@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -56,8 +57,9 @@ class Overlay(ModalScreen[T], inherit_bindings=False):
     def on_descendant_focus(self) -> None:
         self.refresh_hints()
 
-    def on_mount(self) -> None:
+    def on_mount(self) -> Awaitable[None] | None:
         self.app.call_later(self._opened)  # behind the focus that the overlay's own on_mount asked for
+        return None
 
     async def _opened(self) -> None:
         self.takes_keys = True
