@@ -29,6 +29,10 @@ class CallError(IwbError):
     """The request itself was wrong (unknown name, wrong type, out of range, missing file): exit status 2."""
 
 
+class LockedError(CallError):
+    """Another iwb writes that session now."""
+
+
 class CancelledError(IwbError):
     """Someone asked for the running step to stop. What it finished is kept."""
 

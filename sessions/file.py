@@ -41,9 +41,9 @@ _STORED = "id, step, kind, title, summary, sha256, length(document) + length(arr
 def examine(path: Path) -> None:
     """Raise CallError, without touching a byte, unless the file is a session file this version can open."""
     where = str(path)
-    if path.is_dir():
-        raise CallError("this is a folder, not a session file", where, f"name a file such as {path / 'my.iwb'}")
     try:
+        if path.is_dir():
+            raise CallError("this is a folder, not a session file", where, f"name a file such as {path / 'my.iwb'}")
         with path.open("rb") as file:
             head = file.read(100)
     except FileNotFoundError:
@@ -83,20 +83,21 @@ class SessionFile:
     def open(cls, path: Path, *, readonly: bool = False, create: bool = False) -> SessionFile:
         """Open `path`; with `create`, make it first if it is not there. CallError for anything that is not ours."""
         path = Path(os.path.realpath(path))
+        create = create and _is_new(path)
         if readonly:
             examine(path)
             session = cls(path, _connect(path, readonly=True), None)
             with session._reading():
                 session._db.execute("SELECT count(*) FROM steps").fetchone()
             return session
-        if create and not path.exists() and not path.parent.is_dir():
-            raise CallError("its folder does not exist", str(path), f"make {path.parent} first")
-        if not create or path.exists():
+        if not create:
             examine(path)
         lock = WriterLock(path)
         try:
             if not path.exists():
                 _create(path)
+            else:
+                examine(path)  # another writer may have made it meanwhile
             session = cls(path, _connect(path, readonly=False), lock)
             session._prepare()
         except BaseException:
@@ -122,8 +123,10 @@ class SessionFile:
         """Whether the open file is still the one under its name: somebody may have moved, deleted or replaced it."""
         try:
             return self.path.stat().st_ino == self._inode
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:  # a network file system that does not answer just now
+            return True
 
     def close(self) -> None:
         with self._mutex:
@@ -345,6 +348,23 @@ class SessionFile:
                 f"the weights {sha256[:12]} are damaged", str(self.path), f"run step {step} again to make them"
             )
         return bytes(data)
+
+
+def _is_new(path: Path) -> bool:
+    """Whether a session file has yet to be made there. CallError when none can be, or should be, of that name."""
+    try:
+        if os.path.lexists(path):
+            return False
+        if not path.parent.is_dir():
+            raise CallError("its folder does not exist", str(path), f"make {path.parent} first")
+        path.with_name(f".{path.name}.lock").stat()  # asks the system whether such a name can be
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CallError(f"no file of that name can be made ({error.strerror})", str(path), "choose another") from None
+    if path.suffix != SUFFIX:
+        raise CallError(f"a session file's name ends in {SUFFIX}", str(path), f"use {path.name}{SUFFIX}")
+    return True
 
 
 def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:

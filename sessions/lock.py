@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -10,7 +11,7 @@ import socket
 from pathlib import Path
 from types import TracebackType
 
-from sessions.errors import CallError, IwbError
+from sessions.errors import CallError, IwbError, LockedError
 
 
 class WriterLock:
@@ -18,6 +19,21 @@ class WriterLock:
 
     def __init__(self, session: Path) -> None:
         self.path = session.with_name(f".{session.name}.lock")
+        self._take(session)
+        while not self._still_named():  # its last holder took the file away between our opening and locking it
+            os.close(self._fd)
+            self._take(session)
+        with contextlib.suppress(OSError):  # who holds it is a courtesy; a full disk must not keep us from reading
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+
+    def _still_named(self) -> bool:
+        try:
+            return self.path.stat().st_ino == os.fstat(self._fd).st_ino
+        except FileNotFoundError:
+            return False
+
+    def _take(self, session: Path) -> None:
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -33,13 +49,11 @@ class WriterLock:
             os.close(self._fd)
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise IwbError(f"the file system refuses locks ({error.strerror})", str(session)) from None
-            raise CallError(
+            raise LockedError(
                 f"the session is being written by another iwb ({holder})",
                 str(session),
                 "close it there, or use another file",
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
 
     def _holder(self) -> str:
         try:

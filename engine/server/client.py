@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +16,14 @@ import msgspec
 
 from engine.server import protocol as wire
 from engine.server.frames import FrameError, frame, read_message
-from engine.server.places import runtime_folder, socket_path
-from sessions.errors import IwbError
+from engine.server.places import answers, runtime_folder, socket_path
+from sessions.errors import IwbError, LockedError
 from sessions.parameters import OperationInfo
 from sessions.steps import Note
 
 T = TypeVar("T")
+LONG_LOG = 2**20  # bytes
+STARTING_SECONDS = 3.0  # from taking the file to answering, on a slow disk
 
 
 class EngineClient:
@@ -37,6 +40,7 @@ class EngineClient:
         self._numbers = 0
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._closing = False
+        self._reason = ""
         self._listening = asyncio.ensure_future(self._listen())
 
     @classmethod
@@ -57,12 +61,20 @@ class EngineClient:
         if streams is None:
             if not start:
                 raise IwbError("no engine runs for this session", str(path))
-            await asyncio.to_thread(start_engine, path)
+            try:
+                await asyncio.to_thread(start_engine, path)
+            except LockedError:  # perhaps by an engine that another client started at this moment
+                if not await asyncio.to_thread(comes_up, path):
+                    raise
             streams = await _dial(address)
             if streams is None:
                 raise IwbError("the engine started but does not answer", str(path), f"look at {log_path(path)}")
         client = cls(*streams, on_event)
-        await client.request(wire.Hello(watch=watch), wire.Welcome)
+        try:
+            await client.request(wire.Hello(watch=watch), wire.Welcome)
+        except BaseException:
+            await client.close()
+            raise
         return client
 
     async def _listen(self) -> None:
@@ -76,16 +88,23 @@ class EngineClient:
                         if (future := self._open.pop(number, None)) and not future.done():
                             future.set_exception(error.error())
                     case _:
+                        if isinstance(message, wire.Goodbye):
+                            self._reason = message.reason
                         self._on_event(message)
         except FrameError as error:
+            self._reason = str(error)
             self._on_event(wire.Goodbye(reason=str(error)))
         finally:
             for future in self._open.values():
                 if not future.done():
-                    future.set_exception(IwbError("the engine is gone", remedy="open the session again to go on"))
+                    future.set_exception(self._gone())
             self._open.clear()
             if not self._closing:
                 self._on_event(wire.EngineStatus(state="lost"))
+
+    def _gone(self) -> IwbError:
+        reason = f" ({self._reason})" if self._reason else ""
+        return IwbError(f"the engine is gone{reason}", remedy="open the session again to go on")
 
     async def request(self, request: wire.AnyRequest, answer: type[T]) -> T:
         """Send a request, and give back its answer as `answer`."""
@@ -94,13 +113,13 @@ class EngineClient:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._open[number] = future
         if self._listening.done():
-            raise IwbError("the engine is gone", remedy="open the session again to go on")
+            raise self._gone()
         try:
             self._writer.write(frame(msgspec.structs.replace(request, number=number)))
             await self._writer.drain()
         except (ConnectionError, OSError):
             self._open.pop(number, None)
-            raise IwbError("the engine is gone", remedy="open the session again to go on") from None
+            raise self._gone() from None
         return msgspec.convert(await future, answer)
 
     async def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> wire.Accepted:
@@ -160,7 +179,9 @@ def log_path(path: Path) -> Path:
 def start_engine(path: Path) -> None:
     """Start the engine of `path`, detached from this terminal, and wait until it answers. CallError if it cannot."""
     runtime_folder()
-    with log_path(path).open("wb") as log:
+    with log_path(path).open("ab") as log:  # appended to: a second starter must not cut off what the first one writes
+        if log.tell() > LONG_LOG:
+            log.truncate(0)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "engine.server.process", os.path.realpath(path)],
             stdin=subprocess.DEVNULL,
@@ -172,13 +193,24 @@ def start_engine(path: Path) -> None:
     with process.stdout:
         line = process.stdout.readline()
     try:
-        error = msgspec.json.decode(line, type=wire.Started).error
+        started = msgspec.json.decode(line, type=wire.Started)
     except msgspec.MsgspecError:
         process.wait()
         tail = log_path(path).read_text(errors="replace").strip().splitlines()[-1:]
         raise IwbError(
             f"the engine ended while starting ({' '.join(tail)})", str(path), f"see {log_path(path)}"
         ) from None
-    if error is not None:
+    if started.error is not None:
         process.wait()
-        raise error.error()
+        error = started.error
+        raise LockedError(error.what, error.where, error.remedy) if started.locked else error.error()
+
+
+def comes_up(path: Path, seconds: float = STARTING_SECONDS) -> bool:
+    """Wait until an engine that already holds the file answers. False when none does: then something else holds it."""
+    deadline = time.monotonic() + seconds
+    while not answers(socket_path(path)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

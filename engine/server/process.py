@@ -28,11 +28,12 @@ from engine.server.facts import facts
 from engine.server.frames import FrameError, frame, read_request
 from engine.server.places import RunningEngine, socket_path
 from engine.server.worker import Worker
-from sessions.errors import ErrorRecord, IwbError
+from sessions.errors import ErrorRecord, IwbError, LockedError
 from sessions.file import SessionFile
 
 IDLE_SECONDS = float(os.environ.get("IWB_IDLE_SECONDS", "60"))
 STATUS_SECONDS = 1.0
+DEAF = 2**26  # bytes that a client has left unread
 
 
 class Front:
@@ -46,6 +47,10 @@ class Front:
         self._watchers: set[asyncio.StreamWriter] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._clients = 0
+        self._address: Path | None = None
+        self._listener: asyncio.Server | None = None
+        self._leaving = False
+        self._started = time.time()
         self._last_client = time.monotonic()
 
     # ---- events ---------------------------------------------------------------------------------------------------
@@ -56,8 +61,15 @@ class Front:
             self._loop.call_soon_threadsafe(self._broadcast, event)
 
     def _broadcast(self, event: wire.Event) -> None:
-        data = frame(event)
+        try:
+            data = frame(event)
+        except FrameError:  # a picture of unfinished work too large to send; the finished one is read from the file
+            return
         for writer in list(self._watchers):
+            if writer.transport.get_write_buffer_size() > DEAF:  # stopped or hung: it may come back and ask again
+                self._watchers.discard(writer)
+                writer.transport.abort()
+                continue
             # A client that does not read must not make the engine grow: pictures of unfinished work may be dropped.
             if isinstance(event, wire.Partial | wire.Progress) and writer.transport.get_write_buffer_size() > 2**22:
                 continue
@@ -162,12 +174,45 @@ class Front:
             case wire.Ask():
                 return await aside(facts, request.topic)
             case wire.Shutdown():
+                self.leave()
                 self._loop.call_later(0.05, self.ended.set)  # after the answer has gone out
                 return None
             case _:
                 raise IwbError(f"this engine does not know the request {type(request).__name__}")
 
     # ---- its life -------------------------------------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """Be found under the session's address."""
+        self._address = socket_path(self.session.path)
+        self._address.unlink(missing_ok=True)
+        self._listener = await asyncio.start_unix_server(self.serve, path=self._address, limit=2**20)
+        engine = RunningEngine(file=str(self.session.path), pid=os.getpid(), started=self._started)
+        self._address.with_suffix(".json").write_bytes(msgspec.json.encode(engine))
+
+    def leave(self) -> None:
+        """Be found no more: whoever comes now needs the next engine. Connections that are open stay."""
+        self._leaving = True
+        self._hide()
+
+    def _hide(self) -> None:
+        if self._listener is not None and self._address is not None:
+            self._listener.close()
+            self._address.with_suffix(".json").unlink(missing_ok=True)
+            self._address.unlink(missing_ok=True)
+            self._listener = self._address = None
+
+    async def _stay_found(self) -> None:
+        """Systems clear a user's runtime folder at the last logout, while the work goes on: listen anew where a client
+        that logs in again will look."""
+        try:
+            if self._leaving:
+                return
+            if self._address is None or socket_path(self.session.path) != self._address or not self._address.exists():
+                self._hide()
+                await self.listen()
+        except (IwbError, OSError) as error:
+            print(f"cannot listen: {error}", file=sys.stderr)
 
     async def watch_over(self) -> None:
         """Report while busy; end when idle with no client for a while, or when the file has been taken away."""
@@ -177,6 +222,7 @@ class Front:
                 self._broadcast(wire.Goodbye(reason="the session file was moved or deleted"))
                 self.ended.set()
                 return
+            await self._stay_found()
             if not self.worker.idle:
                 if self._watchers:
                     self.worker.report()
@@ -197,29 +243,23 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int:
 async def serve_forever(path: Path) -> None:
     """Hold `path`, answer clients, compute, until told to stop or idle for long."""
     session = SessionFile.open(path, create=True)
-    address = socket_path(path)
-    description = address.with_suffix(".json")
+    os.chdir("/")  # names start at the client's folder: one that stands here by chance must not be taken for another
+    front = Front(session)
     try:
-        front = Front(session)
-        address.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(front.serve, path=address, limit=2**20)
-        description.write_bytes(
-            msgspec.json.encode(RunningEngine(file=str(session.path), pid=os.getpid(), started=time.time()))
-        )
+        await front.listen()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, front.ended.set)
         thread = threading.Thread(target=front.worker.work, name="worker", daemon=True)
         thread.start()
         _say(wire.Started())
-        async with server:
-            watching = asyncio.ensure_future(front.watch_over())
-            await front.ended.wait()
-            watching.cancel()
-            front.worker.stop()
-            await asyncio.to_thread(thread.join, 20)
+        watching = asyncio.ensure_future(front.watch_over())
+        await front.ended.wait()
+        watching.cancel()
+        front.leave()
+        front.worker.stop()
+        await asyncio.to_thread(thread.join, 20)
     finally:
-        description.unlink(missing_ok=True)
-        address.unlink(missing_ok=True)
+        front.leave()
         session.close()
 
 
@@ -234,7 +274,7 @@ def main() -> None:
     try:
         asyncio.run(serve_forever(Path(sys.argv[1])))
     except IwbError as error:
-        _say(wire.Started(error=ErrorRecord.of(error)))
+        _say(wire.Started(error=ErrorRecord.of(error), locked=isinstance(error, LockedError)))
         sys.exit(2)
     os._exit(0)  # a computing thread that did not stop in time must not keep the process
 

@@ -197,6 +197,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     """The one line an engine prints on its standard output, when it can be spoken to or cannot start."""
 
     error: ErrorRecord | None = None
+    locked: bool = False  # another iwb writes that file: perhaps an engine that was started at the same moment
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):

@@ -31,6 +31,7 @@ from engine.server.protocol import (
 )
 from sessions.errors import CallError, IwbError
 from sessions.file import SessionFile
+from sessions.steps import FINISHED
 
 
 @pytest.fixture(autouse=True)
@@ -173,3 +174,68 @@ async def test_an_engine_whose_file_was_taken_away_ends_and_says_so(path: Path) 
     await until(lambda: any(isinstance(e, Goodbye) and "moved or deleted" in e.reason for e in heard))
     await until(lambda: running() == [])
     await client.close()
+
+
+async def test_clients_that_start_at_the_same_instant_share_one_engine(path: Path) -> None:
+    clients = await asyncio.gather(*(EngineClient.connect(path) for _ in range(3)))
+    assert [(await c.add_note("here")).id for c in clients] == [1, 2, 3]
+    assert len(running()) == 1
+    await clients[0].shutdown()
+    for client in clients:
+        await client.close()
+
+
+async def test_an_engine_whose_socket_was_cleared_away_is_found_again(client: EngineClient, path: Path) -> None:
+    (engine,) = running()
+    socket_path(path).unlink()
+    second = await EngineClient.connect(path)  # as after a logout that emptied the runtime folder, and a new login
+    assert [e.pid for e in running()] == [engine.pid]
+    await second.close()
+
+
+async def test_an_ending_engine_leaves_its_address_to_the_next(path: Path) -> None:
+    client = await EngineClient.connect(path)
+    (first,) = running()
+    await client.shutdown()
+    second = await EngineClient.connect(path)
+    assert [e.pid for e in running()] != [first.pid]
+    await second.shutdown()
+    for leaving in (client, second):
+        await leaving.close()
+
+
+async def test_an_engine_does_not_take_files_of_the_folder_it_was_started_in(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("prompt,answer\na b,c\n")
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "torch.py").write_text("raise SystemExit('the wrong torch')")
+    client = await EngineClient.connect(path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    accepted = await client.run("prompts.open", {"path": "mine.csv"})
+    with SessionFile.open(path, readonly=True) as session:
+        await until(lambda: session.step(accepted.step).status in FINISHED)
+        assert session.step(accepted.step).status == "failed"
+    await client.shutdown()
+    await client.close()
+
+
+async def test_a_runtime_folder_too_long_for_a_socket_is_one_sentence(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IWB_RUNTIME_DIR", str(tmp_path / ("x" * 100)))
+    with pytest.raises(IwbError, match="set IWB_RUNTIME_DIR to a shorter path"):
+        await EngineClient.connect(path)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make another user's folder")
+def test_a_runtime_folder_left_by_su_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IWB_RUNTIME_DIR")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, 12345)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
+    assert theirs not in runtime_folder().parents
