@@ -10,7 +10,7 @@ from pathlib import Path
 from cli.progress import duration
 from cli.workbench import open_workbench
 from engine.server.places import running
-from sessions.errors import CallError
+from sessions.errors import CallError, IwbError
 from sessions.file import SessionFile
 
 
@@ -33,6 +33,9 @@ def answer(options: argparse.Namespace) -> int:
 
 
 def _doing(path: Path) -> str:
-    with SessionFile.open(path, readonly=True) as session:
-        active = [step for step in session.steps() if step.status in ("running", "cancelling")]
+    try:
+        with SessionFile.open(path, readonly=True) as session:
+            active = [step for step in session.steps() if step.status in ("running", "cancelling")]
+    except IwbError as error:  # the file was taken away: its engine ends in a moment
+        return error.what
     return f"running step {active[0].id} {active[0].operation}" if active else "idle"

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cli.progress import ProgressBar
 from engine.server.protocol import Event, StepChanged
-from sessions.errors import CancelledError, IwbError
+from sessions.errors import CallError, CancelledError, IwbError, LockedError
 from sessions.file import SessionFile
 from sessions.steps import FINISHED, Step, Stored
+
+if TYPE_CHECKING:
+    from engine.server.worker import Worker
 
 
 class Outcome(NamedTuple):
@@ -41,18 +46,28 @@ class Host(Protocol):
 @contextlib.contextmanager
 def host(path: Path) -> Iterator[Host]:
     """The place where steps of this session run: its engine if one runs, else this process."""
+    from engine.server.client import comes_up
     from engine.server.places import answers, socket_path
 
-    if answers(socket_path(path)):
+    elsewhere = answers(socket_path(path))
+    if not elsewhere:
+        try:
+            session = SessionFile.open(path, create=True)
+        except LockedError:  # perhaps by an engine that is just coming up
+            if not comes_up(path):
+                raise
+            elsewhere = True
+    if elsewhere:
         with SessionFile.open(path, readonly=True) as session:
             yield Elsewhere(path, session)
     else:
-        with SessionFile.open(path, create=True) as session:
+        with session:
             yield Here(session)
 
 
-def _outcome(session: SessionFile, number: int, *, cached: bool) -> Outcome:
-    step = session.step(number)
+def _outcome(session: SessionFile, number: int, *, cached: bool, told: Step | None = None) -> Outcome:
+    """`told`: how it ended as the engine said, which a full disk may have kept out of the file."""
+    step = told if told is not None and told.status in FINISHED else session.step(number)
     if step.status in ("cancelled", "interrupted"):
         raise CancelledError(f"step {number} was {step.status}", step.operation, "run the same command to go on")
     if step.error is not None:
@@ -69,33 +84,58 @@ class Here:
         from engine.server.worker import Worker
 
         self.session = session
-        self._worker = Worker(session, (lambda event: None) if quiet else ProgressBar())
+        self._show = None if quiet else ProgressBar()
+        self._told: dict[int, Step] = {}
+        self._worker = Worker(session, self._hear)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, StepChanged):
+            self._told[event.step.id] = event.step
+        if self._show is not None:
+            self._show(event)
 
     def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> Outcome:
-        with _interrupts(self._worker.cancel_current, self._worker.stop):
+        # Standard output is the caller's: libraries that greet the user there would spoil a JSON document.
+        with _interrupts(self._worker) as asked_to_stop, contextlib.redirect_stdout(sys.stderr):
             future = self._worker.submit(operation, values, seed=seed, again=again, folder=str(Path.cwd()))
-            self._worker.work_until_idle()
-            accepted = future.result(timeout=0)
-        return _outcome(self.session, accepted.step, cached=accepted.cached)
+            self._worker.work_until_idle(asked_to_stop)
+            if not future.done():
+                raise CancelledError("cancelled before the step was recorded", operation)
+            accepted = future.result()
+        outcome = _outcome(self.session, accepted.step, cached=accepted.cached, told=self._told.get(accepted.step))
+        if asked_to_stop.is_set():  # too late for this step, but not for those after it
+            raise CancelledError(f"cancelled; step {accepted.step} was done already", operation)
+        return outcome
 
     def note(self, text: str, *, step: int | None = None, artifact: int | None = None) -> None:
         self.session.add_note(text, step=step, artifact=artifact)
 
 
 @contextlib.contextmanager
-def _interrupts(cancel: Any, stop: Any) -> Iterator[None]:
-    """Ctrl-C cancels at the next batch; a second one stops the hard way. Being terminated interrupts, to be resumed."""
+def _interrupts(worker: Worker) -> Iterator[threading.Event]:
+    """Ctrl-C cancels at the next batch; a second one stops the hard way. Being terminated interrupts, to be resumed.
+
+    Losing the terminal stops nothing, as with an engine of its own.
+    """
+    asked = threading.Event()
 
     def first(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        cancel()
+        asked.set()
+        if not worker.cancel_current():  # still at the preparations
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, first), signal.signal(signal.SIGTERM, lambda number, frame: stop())
+    def terminated(number: int, frame: object) -> None:
+        asked.set()
+        worker.stop()
+
+    answers: dict[int, Any] = {signal.SIGINT: first, signal.SIGTERM: terminated, signal.SIGHUP: signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in answers.items()}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Elsewhere:
@@ -114,29 +154,49 @@ class Elsewhere:
 
         bar = ProgressBar()
         changed = asyncio.Event()
-        lost = False
+        lost = asked_to_stop = False
+        told: dict[int, Step] = {}
 
         def hear(event: Event) -> None:
             nonlocal lost
             bar(event)
             lost = lost or (isinstance(event, EngineStatus) and event.state == "lost")
+            if isinstance(event, StepChanged):
+                told[event.step.id] = event.step
             if isinstance(event, StepChanged) or lost:
                 changed.set()
 
+        def stop() -> None:
+            nonlocal asked_to_stop
+            asked_to_stop = True
+            changed.set()
+            loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C leaves at once
+
         client = await EngineClient.connect(self._path, on_event=hear, start=False)
-        waiting = asyncio.ensure_future(client.run(operation, values, seed=seed, again=again))
-        accepted = await waiting
-        cancelling: list[asyncio.Task[None]] = []
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGINT, lambda: cancelling.append(asyncio.ensure_future(client.cancel(accepted.step)))
-        )
-        while self.session.step(accepted.step).status not in FINISHED:
-            if lost:
-                raise IwbError("the engine is gone", str(self._path), "run the same command to go on")
-            await changed.wait()
-            changed.clear()
-        await client.close()
-        return _outcome(self.session, accepted.step, cached=accepted.cached)
+        loop = asyncio.get_running_loop()
+        # Before the step has a number: it must not run on after a Ctrl-C at the loading of its model.
+        loop.add_signal_handler(signal.SIGINT, stop)
+        cancelled = False
+        try:
+            accepted = await client.run(operation, values, seed=seed, again=again)
+            while self._status(accepted.step, told) not in FINISHED:
+                if lost:
+                    raise IwbError("the engine is gone", str(self._path), "run the same command to go on")
+                if asked_to_stop and not cancelled:
+                    cancelled = True
+                    with contextlib.suppress(CallError):  # it ended just now
+                        await client.cancel(accepted.step)
+                await changed.wait()
+                changed.clear()
+        finally:
+            await client.close()
+        outcome = _outcome(self.session, accepted.step, cached=accepted.cached, told=told.get(accepted.step))
+        if asked_to_stop:
+            raise CancelledError(f"cancelled; step {accepted.step} was done already", operation)
+        return outcome
+
+    def _status(self, number: int, told: dict[int, Step]) -> str:
+        return told[number].status if number in told else self.session.step(number).status
 
     def note(self, text: str, *, step: int | None = None, artifact: int | None = None) -> None:
         asyncio.run(self._note(text, step, artifact))

@@ -19,7 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give back its exit status."""
     try:
         options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
-        return int(options.answer(options))
+        status = int(options.answer(options))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a closed pipe or a full disk still has an answer
+        return status
     except CancelledError as stopped:
         print(f"iwb: {stopped}", file=sys.stderr)
         return CANCELLED
@@ -33,14 +36,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"iwb: {error}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # `iwb show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _let_go_of_output()
         return DONE
+    except OSError as error:  # a full disk, a folder that is gone: of this machine, and no bug
+        _let_go_of_output()
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"iwb: {place}{error.strerror or error}", file=sys.stderr)
+        return FAILED
     except Exception as error:
         if os.environ.get("IWB_TRACEBACK"):
             raise
         text = f"this is a bug in iwb: {type(error).__name__}: {error}"
         print(f"iwb: {text}; IWB_TRACEBACK=1 shows where", file=sys.stderr)
         return FAILED
+
+
+def _let_go_of_output() -> None:
+    """What is still buffered cannot be written; Python would try again at exit, and complain."""
+    if sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from engine.server.protocol import Event, LogLine, Progress, StepChanged
@@ -31,6 +32,10 @@ class ProgressBar:
         self._names: dict[int, str] = {}
 
     def __call__(self, event: Event) -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone, or the pipe: no reason to stop the work
+            self._write(event)
+
+    def _write(self, event: Event) -> None:
         match event:
             case StepChanged(step=step):
                 self._names[step.id] = step.operation

@@ -13,7 +13,7 @@ import msgspec
 
 from cli.host import Here
 from sessions.compare import Comparison, Tolerance, compare
-from sessions.errors import CallError, IwbError
+from sessions.errors import CallError, CancelledError, IwbError
 from sessions.file import SessionFile
 from sessions.steps import Step
 
@@ -53,16 +53,22 @@ def _replayed(
     recorded: SessionFile, place: Here, step: Step, renamed: dict[int, int], tolerance: Tolerance, *, verify: bool
 ) -> dict[str, Any]:
     """Run one recorded step in the new file; `renamed` maps old artifact ids to new ones, and grows."""
+    entry: dict[str, Any] = {"step": step.id, "operation": step.operation}
+    if missing := [number for number in step.inputs.values() if number not in renamed]:
+        error = f"its input @{missing[0]} could not be made again"
+        print(f"step {step.id}: {error}", file=sys.stderr)
+        return {**entry, "status": "failed", "error": error}
     values = {
         name: f"@{renamed[step.inputs[name]]}" if name in step.inputs else value
         for name, value in step.parameters.items()
     }
-    entry: dict[str, Any] = {"step": step.id, "operation": step.operation}
     try:
         outcome = place.run(step.operation, values, seed=step.seed, again=True)
-    except IwbError as error:
-        print(f"step {step.id}: {error}", file=sys.stderr)
-        return {**entry, "status": "failed", "error": str(error)}
+    except CancelledError:
+        raise
+    except IwbError as failure:
+        print(f"step {step.id}: {failure}", file=sys.stderr)
+        return {**entry, "status": "failed", "error": str(failure)}
     before = recorded.artifacts(step.id)
     renamed.update({old.id: new.id for old, new in zip(before, outcome.artifacts)})
     entry |= {"status": "done", "seconds": round(outcome.step.seconds, 3), "seconds_then": round(step.seconds, 3)}

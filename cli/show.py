@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 from datetime import datetime
@@ -14,7 +15,7 @@ import numpy as np
 
 from sessions.artifacts import AnyArtifact
 from sessions.codec import encode, plain
-from sessions.errors import CallError
+from sessions.errors import CallError, IwbError
 from sessions.file import SessionFile
 from sessions.render import render
 from sessions.steps import Step, Stored
@@ -102,8 +103,15 @@ def _artifact(session: SessionFile, number: int, *, as_json: bool) -> None:
     if sum(a.size for a in arrays.values()) <= LISTED_NUMBERS:
         _print({"id": number, "step": stored.step, "sha256": stored.sha256, **plain(artifact)})
         return
-    beside = session.path.with_name(f"{session.path.stem}-{number}.npz")
-    np.savez_compressed(beside, allow_pickle=False, **arrays)
+    name = f"{session.path.stem}-{number}.npz"
+    # Somebody else's session may lie where only reading is allowed.
+    beside = (session.path.parent if os.access(session.path.parent, os.W_OK) else Path.cwd()) / name
+    try:
+        np.savez_compressed(beside, allow_pickle=False, **arrays)
+    except OSError as error:
+        raise IwbError(
+            f"the arrays cannot be written ({error.strerror})", str(beside), "run it in a folder you may write in"
+        ) from None
     document = msgspec.json.decode(encode(artifact).document)
     _print({"id": number, "step": stored.step, "sha256": stored.sha256, "arrays": str(beside), **document})
 

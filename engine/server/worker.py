@@ -227,12 +227,14 @@ class Worker:
             self._run_safely(job)
         self.drop_queued("interrupted")
 
-    def work_until_idle(self) -> None:
-        """Run everything that is queued, in this thread: how a command without a screen is its own engine."""
-        while not self._stopping and (job := self._next()):
+    def work_until_idle(self, cancelled: threading.Event | None = None) -> None:
+        """Run everything that is queued, in this thread: how a command without a screen is its own engine.
+
+        Once `cancelled` is set, nothing more is begun: not even what waited for a model that could not stop loading.
+        """
+        while not self._stopping and not (cancelled and cancelled.is_set()) and (job := self._next()):
             self._run(job)
-        if self._stopping:
-            self.drop_queued("interrupted")
+        self.drop_queued("interrupted" if self._stopping else "cancelled")
 
     def answer_questions(self) -> None:
         """Run what waits in the interactive lane. Called by a long step between its batches."""
