@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tui.app import IwbApp
     from tui.panes.base import Pane
 
+LONG_LIST = 12  # a longer one is counted: the inspector is for what can be read at a glance
 GROUPS = (("Models", ("model",)), ("Prompts", ("prompts",)), ("Results", ()))
 
 
@@ -55,7 +56,8 @@ class ContextPane(Vertical):
             return
         self._listed = listed
         options = self.query_one(OptionList)
-        at = options.highlighted
+        place = options.highlighted
+        at = options.get_option_at_index(place).id if place is not None and place < options.option_count else None
         options.clear_options()
         for title, kinds in GROUPS:
             found = [a for a in store.artifacts if (a.kind in kinds if kinds else a.kind not in ("model", "prompts"))]
@@ -64,8 +66,9 @@ class ContextPane(Vertical):
                 options.add_option(Option(self._entry(stored, stored.id in chosen), id=str(stored.id)))
             if not found:
                 options.add_option(Option(Content.styled("  none yet", Style(dim=True)), disabled=True))
-        if at is not None and options.option_count:
-            options.highlighted = min(at, options.option_count - 1)
+        ids = [options.get_option_at_index(i).id for i in range(options.option_count)]
+        first = next((i for i, id in enumerate(ids) if id is not None), None)
+        options.highlighted = ids.index(at) if at is not None and at in ids else first
 
     def _entry(self, stored: Stored, chosen: bool) -> Content:
         notes = "✎" if self.bench.investigation.store.notes_on(artifact=stored.id) else ""
@@ -74,7 +77,12 @@ class ContextPane(Vertical):
     async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         stored = self.bench.investigation.store.stored(int(event.option.id or 0))
-        if stored is not None:
+        if stored is None:
+            return
+        if stored.kind in ("model", "prompts"):  # what views stand on: the person stays where they are
+            self.bench.investigation.show_results((stored,))
+            self.bench.say(f"@{stored.id} {stored.title}: chosen in every view")
+        else:
             await self.bench.show_artifact(stored)
 
 
@@ -126,4 +134,15 @@ class Inspector(VerticalScroll):
 
 
 def _plain(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    match value:
+        case float():
+            return f"{value:.6g}"
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{k} {_plain(v)}" for k, v in value.items() if v is not False) or "none"
+        case list() | tuple() if len(value) > LONG_LIST or any(isinstance(v, list | tuple | dict) for v in value):
+            return f"{len(value)} of them"
+        case list() | tuple():
+            return ", ".join(_plain(v) for v in value)
+    return str(value)

@@ -510,9 +510,11 @@ async def test_choosing_in_the_context_changes_what_every_view_stands_on() -> No
     async with bench.app.run_test(size=(140, 40)) as pilot:
         await settle(pilot)
         assert bench.app.investigation.selection.now.model == 6
+        await press(pilot, "3")
         bench.app.context.query_one(OptionList).focus()
-        await press(pilot, "j", "j", "enter")
+        await press(pilot, "j", "enter")
         assert bench.app.investigation.selection.now.model == 1
+        assert bench.app.view_id == "sweep"  # the view stays, now on the other model
 
 
 async def test_remapped_keys_work_and_hints_show_them() -> None:

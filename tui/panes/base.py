@@ -71,6 +71,7 @@ class Pane(Vertical):
     """The base of all views. `VIEW` is its id in the table of views."""
 
     VIEW: ClassVar[str]
+    NEEDS: ClassVar[str] = ""  # the family of models that the view's operation works on; empty: any
 
     DEFAULT_CSS = """
     Pane { height: 1fr; border-top: solid $foreground 30%; border-title-color: $text-muted; padding: 0; }
@@ -174,6 +175,12 @@ class Pane(Vertical):
     def selection(self) -> SelectionTrail:
         return self.app.investigation.selection
 
+    def model_family(self) -> str:
+        """`transformer`, `rnn`, or nothing while no model's handle is loaded."""
+        chosen = self.selection.now.model
+        model = self.store.loaded(chosen) if chosen is not None else None
+        return str(getattr(model, "family", ""))
+
     def model_shape(self) -> tuple[int, int] | None:
         """(layers, heads) of the chosen transformer, when its handle is loaded."""
         chosen = self.selection.now.model
@@ -254,7 +261,7 @@ class Pane(Vertical):
 
     def retitle(self) -> None:
         """Write the title line: focus marker, view, heading, `stale` mark, progress."""
-        parts = [self.view.title, self.heading().removeprefix(f"{self.view.title} ")]
+        parts = [self.view.title, _without(self.view.title, self.heading())]
         if self.shown and self.shown.live and self.shown.step:
             step = self.shown.step
             done = self.shown.progress or step
@@ -271,6 +278,12 @@ class Pane(Vertical):
         if self._failure:
             return Content(f"This result cannot be shown.\n\n{self._failure}\n\n7 opens the history.")
         appears, why, action = self.empty()
+        if self.NEEDS and self.model_family() not in ("", self.NEEDS):
+            why = (
+                f"The chosen model (@{self.selection.now.model}) is no {self.NEEDS}: choose or load one "
+                "in Model, or choose one in the context pane (b)."
+            )
+            action = "view.model"
         under_way = next((step for step in self.store.running() if step.operation == self.view.operation), None)
         if under_way is not None:
             why = f"Step {under_way.id} ({under_way.operation}) is {under_way.status}: its first results come soon."
@@ -384,3 +397,9 @@ class Pane(Vertical):
 
 def _kind(artifact: Artifact) -> str:
     return artifact.kind
+
+
+def _without(title: str, heading: str) -> str:
+    """`Program Div_3` as `Div_3` behind the title `Program`; `Circuit of 4 heads` as it is."""
+    rest = heading.removeprefix(f"{title} ")
+    return heading if rest[:1].islower() else rest

@@ -19,6 +19,7 @@ TITLE_FACTS = ("faithfulness", "metric", "ablation", "theta", "n")
 
 class CircuitPane(Pane):
     VIEW: ClassVar[str] = "circuit"
+    NEEDS: ClassVar[str] = "transformer"
 
     def compose_body(self) -> ComposeResult:
         yield GraphView()

@@ -50,6 +50,9 @@ class ProgramPane(Pane):
         appears = "Here stands a Python program read from a small network, with what it was checked against."
         if self.selection.now.model is None:
             return Empty(appears, "It needs a recurrent network, such as zoo:rnn/Parity_Last3.", "view.model")
+        if self.model_family() not in ("", "rnn"):
+            why = "The chosen model is a transformer; a program is read from a recurrent network, bundled or your own."
+            return Empty(appears, why, "view.run")
         return Empty(appears, "No program has been made of this network yet.", "view.run")
 
     @property
@@ -136,8 +139,12 @@ class ProgramPane(Pane):
         return self.program.source if self.program is not None else ""
 
     def run_values(self) -> dict[str, Any]:
+        """The chosen recurrent network; while another model is chosen, the first that is bundled."""
         model = self.selection.now.model
-        return {"model": f"@{model}"} if model is not None else {}
+        if model is not None and self.model_family() == "rnn":
+            return {"model": f"@{model}"}
+        known = self.app.models_known.get("models", [])
+        return next(({"model": str(m["source"])} for m in known if m.get("family") == "rnn"), {})
 
     # ---- layout
 

@@ -21,11 +21,13 @@ from tui.widgets.heatmap import Heatmap
 
 WIDE = 92  # columns from which the ranking stands beside the heatmap and not below it
 RANKING_WIDTH = 44
+RANKING_FRAME = 4  # its line above, two of headings and its foot
 WHAT_IF = "circuits.what_if"
 
 
 class SweepPane(Pane):
     VIEW: ClassVar[str] = "sweep"
+    NEEDS: ClassVar[str] = "transformer"
     DEFAULT_CSS = """
     SweepPane #sweep-parts { layout: vertical; height: 1fr; }
     SweepPane #sweep-parts.-beside { layout: horizontal; }
@@ -259,9 +261,11 @@ class SweepPane(Pane):
         parts = self.query_one("#sweep-parts")
         heatmap, table = self.query_one(Heatmap), self.query_one(RowTable)
         width, height = self.size.width, self.size.height - 1
-        beside = width >= WIDE
         rows = heatmap.picture.data.values.shape[0]
-        room_below = height - (rows + 5) >= 5
+        below = height - (rows + 5)
+        # Below the heatmap the ranking has all its columns; beside it, all its rows.
+        beside = width >= WIDE and below < len(table.model.rows) + RANKING_FRAME
+        room_below = below >= 5
         ranked = bool(table.model.rows)
         show_ranking = ranked and (self._parts == "ranking" or (self._parts == "both" and (beside or room_below)))
         parts.set_class(beside, "-beside")
