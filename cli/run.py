@@ -26,6 +26,10 @@ def answer(options: argparse.Namespace) -> int:
                 f"a recipe takes no parameters ('{options.values[0]}')", options.operation, "edit the recipe"
             )
         return _recipe(path, Path(options.operation), again=options.again, as_json=options.json)
+    if "=" in options.operation:
+        raise CallError(
+            f"'{options.file}' stands where the session file should", remedy="write iwb run FILE.iwb OPERATION"
+        )
     operation = find_operation(options.operation)
     values = {**_values(operation.name, options.values), **_model_options(operation, options)}
     with host(path) as place:

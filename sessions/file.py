@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -158,18 +158,24 @@ class SessionFile:
                 return []
 
     def steps(self) -> tuple[Step, ...]:
-        return tuple(_step(row) for row in self._rows(f"SELECT {_STEP} FROM steps ORDER BY id"))
+        return tuple(self._step(row) for row in self._rows(f"SELECT {_STEP} FROM steps ORDER BY id"))
 
     def step(self, number: int) -> Step:
         rows = self._rows(f"SELECT {_STEP} FROM steps WHERE id = ?", number)
         if not rows:
             raise CallError(f"there is no step {number}", str(self.path), self._range("steps"))
-        return _step(rows[0])
+        return self._step(rows[0])
+
+    def _step(self, row: tuple[Any, ...]) -> Step:
+        try:
+            return _step(row)
+        except (msgspec.MsgspecError, TypeError, ValueError):  # a stranger's file may hold anything
+            raise CallError(f"step {row[0]} cannot be read", str(self.path), "the file is damaged") from None
 
     def find(self, key: str) -> Step | None:
         """The newest step that is the same work: a finished one if there is one, else one that can be resumed."""
         rows = self._rows(f"SELECT {_STEP} FROM steps WHERE key = ? ORDER BY status = 'done' DESC, id DESC", key)
-        return _step(rows[0]) if rows else None
+        return self._step(rows[0]) if rows else None
 
     def artifacts(self, step: int | None = None) -> tuple[Stored, ...]:
         """What is there, without payloads: of one step, or all, in the order they came."""
@@ -189,6 +195,8 @@ class SessionFile:
         if not rows:
             raise CallError(f"there is no artifact @{number}", str(self.path), self._range("artifacts"))
         document, arrays, sha256 = rows[0]
+        if not (isinstance(document, str) and isinstance(arrays, bytes)):
+            raise IwbError(f"artifact @{number} cannot be read", str(self.path), "the file is damaged")
         encoded = Encoded(document.encode(), arrays)
         if encoded.sha256 != sha256:
             raise IwbError(f"artifact @{number} is not what was stored", str(self.path), "run its step again")
@@ -207,7 +215,12 @@ class SessionFile:
 
     def checkpoints(self, step: int) -> dict[str, Any]:
         rows = self._rows("SELECT unit, payload FROM checkpoints WHERE step = ?", step)
-        return {unit: unpack(payload) for unit, payload in rows}
+        try:
+            return {unit: unpack(payload) for unit, payload in rows}
+        except (msgspec.MsgspecError, TypeError, ValueError):
+            raise IwbError(
+                f"what step {step} had done so far cannot be read", str(self.path), "run it again as a new step"
+            ) from None
 
     # ---- writing --------------------------------------------------------------------------------------------------
 
@@ -426,7 +439,7 @@ def _json(value: Any) -> str:
 
 
 def _step(row: tuple[Any, ...]) -> Step:
-    return Step(
+    step = Step(
         id=row[0],
         operation=row[1],
         version=row[2],
@@ -443,6 +456,9 @@ def _step(row: tuple[Any, ...]) -> Step:
         environment=msgspec.json.decode(row[13], type=Environment),
         error=msgspec.json.decode(row[14], type=ErrorRecord) if row[14] else None,
     )
+    if step.status not in get_args(Status):
+        raise ValueError(step.status)
+    return step
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:

@@ -281,6 +281,13 @@ class Worker:
             unsaved = self._stopped(number, status, started, context, None)
         except IwbError as error:
             unsaved = self._stopped(number, "failed", started, context, ErrorRecord.of(error))
+        except OSError as error:  # a file that cannot be read is no bug; its details are kept all the same
+            what = f"{error.strerror or error}" if error.filename else f"this machine refused: {error}"
+            place = str(error.filename or job.name)
+            record = ErrorRecord(
+                what=what, where=place, remedy="see to it and run the step again", traceback=traceback.format_exc()
+            )
+            unsaved = self._stopped(number, "failed", started, context, record)
         except Exception as error:
             record = ErrorRecord(
                 what=f"this is a bug in iwb: {type(error).__name__}: {error}",

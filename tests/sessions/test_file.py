@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 from sessions.artifacts import Axis, Matrix, Text
 from sessions.errors import CallError, ErrorRecord, IwbError
 from sessions.file import INLINE_WEIGHTS, SessionFile, examine
+from sessions.lock import WriterLock
 from sessions.schema import APPLICATION_ID, SCHEMA_VERSION
 from sessions.steps import Environment, Step
 
@@ -241,3 +243,39 @@ def test_a_killed_transaction_is_rolled_back_on_reading(path: Path) -> None:
         assert session.steps()[0].operation == "test.op"
         assert session.notes() == ()
         assert session._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+@pytest.mark.parametrize("change", ["parameters = '{'", "status = 'exec'", "environment = x'00'", "given = 5"])
+def test_a_strangers_nonsense_in_a_step_is_one_sentence(path: Path, change: str) -> None:
+    with SessionFile.open(path, create=True) as session:
+        recorded(session)
+        session._db.execute(f"UPDATE steps SET {change}")
+    with (
+        SessionFile.open(path, readonly=True) as session,
+        pytest.raises(CallError, match="step 1 cannot be read; the file is damaged"),
+    ):
+        session.steps()
+
+
+def test_a_lock_taken_on_a_name_that_was_just_given_back_is_taken_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockf, given_back = fcntl.lockf, []
+
+    def after_the_last_holder_left(fd: int, how: int) -> None:
+        if not given_back:  # it let go between our opening and our locking
+            given_back.append(path.with_name(f".{path.name}.lock"))
+            given_back[0].unlink()
+        lockf(fd, how)
+
+    monkeypatch.setattr(fcntl, "lockf", after_the_last_holder_left)
+    lock = WriterLock(path)
+    assert lock.path.stat().st_ino == os.fstat(lock._fd).st_ino
+    lock.release()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".iwb", "y" * 249 + ".iwb", "noname"])
+def test_a_name_no_session_can_have_is_one_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CallError):
+        SessionFile.open(tmp_path / name, create=True)
+    assert list(tmp_path.iterdir()) == []
