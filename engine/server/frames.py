@@ -43,7 +43,7 @@ async def read_request(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> 
     body = await _body(reader, limit)
     try:
         return None if body is None else _requests.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a request ({error})") from None
 
 
@@ -52,5 +52,5 @@ async def read_message(reader: asyncio.StreamReader) -> AnyMessage | None:
     body = await _body(reader, MAX_FRAME)
     try:
         return None if body is None else _messages.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a message ({error})") from None

@@ -105,6 +105,7 @@ async def test_an_operation_runs_and_its_step_is_told(client: EngineClient, path
         (frame(Hello(protocol=999)), "speaks protocol"),
         (frame(Hello()) + frame(Hello()), "hello came twice"),
         (frame(Hello()) + struct.pack(">I", 2**31), "is larger than"),
+        (frame(Hello()) + struct.pack(">I", 9) + b"\x81\xa4type\xa2\xff\xfe", "not a request"),
     ],
 )
 async def test_nonsense_closes_that_connection_with_a_reason_and_harms_nothing_else(
