@@ -1,0 +1,114 @@
+"""Take the pictures in this folder: the bundled investigation, run for real, and seen through every view.
+
+    python -P docs/screens/take.py [FOLDER]
+
+It needs CairoSVG (`pip install cairosvg`) and the font DejaVu Sans Mono; neither is needed by iwb itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # the tests, which know how to read the screen, are not installed
+
+SIZES = ((160, 50), (80, 24))
+TRIES, TRY_S = 200, 0.05
+
+
+def session(path: Path) -> None:
+    """Run the bundled recipe into `path`, with patterns of a second prompt and a zero ablation beside the recipe's."""
+    from cli.host import Here
+    from cli.perform import perform
+    from sessions.file import SessionFile
+    from sessions.recipes import read
+
+    with SessionFile.open(path, create=True) as opened:
+        here = Here(opened, quiet=True)
+        for _ in perform(read(ROOT / "cli" / "demo.toml"), here):
+            pass
+
+
+async def settled(pilot: Any) -> None:
+    """Wait until nothing changes on the screen any more: the engine is a process of its own."""
+    from tests.tui.snapshots.painted import painted
+
+    app, before, same = pilot.app, None, 0
+    for _ in range(TRIES):
+        await pilot.pause(TRY_S)
+        now = painted(app)
+        quiet = app.investigation.client is not None and not app.investigation.store.running()
+        same = same + 1 if now == before and quiet else 0
+        if same == 6:
+            return
+        before = now
+    raise SystemExit("the screen does not come to rest")
+
+
+async def take(path: Path, folder: Path, width: int, height: int) -> None:
+    from tests.tui.snapshots.painted import as_svg, painted
+    from tui.app import IwbApp
+    from tui.keymap import Config
+
+    app = IwbApp(path, config=Config({}))
+    app.colour_depth, app.animation_level = "truecolor", "none"
+    async with app.run_test(size=(width, height)) as pilot:
+
+        async def picture(name: str, *keys: str, **selected: Any) -> None:
+            for key in keys:
+                await pilot.press(key)
+            if selected:
+                app.investigation.selection.change(**selected)
+            await settled(pilot)
+            svg = as_svg(painted(app))
+            write(svg, folder / f"{name}-{width}x{height}.png")
+
+        await settled(pilot)
+        store, selection = app.investigation.store, app.investigation.selection
+        transformer, network = (stored.id for stored in store.of_kind("model")[:2])
+        selection.change(model=transformer, row=0, layer=2, head=0)
+        await picture("model", "1")
+        await picture("data", "2")
+        await picture("sweep", "3", layer=1, head=0)
+        await picture("attention", "4", layer=1, head=0, query=14, key=4)
+        await picture("attention-grid", "t")
+        await picture("circuit", "t", "5", layer=1, head=0)
+        selection.change(model=network)
+        await picture("program", "6")
+        selection.change(model=transformer)
+        await picture("history", "7", step=store.newest("graph").step if store.newest("graph") else None)
+        await app.investigation.engine.shutdown()
+
+
+def write(svg: str, place: Path) -> None:
+    from cairosvg import svg2png
+
+    svg2png(bytestring=svg.encode(), write_to=str(place), scale=1.0)
+    print(f"{place}  {place.stat().st_size // 1000} kB")
+
+
+def main() -> int:
+    try:
+        import cairosvg  # noqa: F401
+    except ImportError:
+        print("take.py needs CairoSVG to write PNG files: pip install cairosvg", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    with tempfile.TemporaryDirectory(prefix="iwb-screens-") as place:
+        os.environ["XDG_CONFIG_HOME"] = place  # the keys and theme that iwb comes with
+        for name in ("NO_COLOR", "IWB_COLOUR"):
+            os.environ.pop(name, None)
+        path = Path(place, "names.iwb")
+        session(path)
+        for width, height in SIZES:
+            asyncio.run(take(path, folder, width, height))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
