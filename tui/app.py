@@ -311,6 +311,13 @@ class IwbApp(Doings, inherit_bindings=False):
         if step.status == "failed":
             self.trouble(f"step {step.id} {step.operation} failed: {_reason(step)}")
             return
+        if step.status in ("cancelled", "interrupted"):
+            kept = f" at {step.done}/{step.total}" if step.total else ""
+            keys = self.keymap.shown("app.jobs")
+            self.say(
+                f"step {step.id} {step.operation} {step.status}{kept}; what it finished is kept: {keys} resumes it"
+            )
+            return
         if self.message.startswith(f"step {step.id} "):  # it said that the step was under way
             self.show_message(f"step {step.id} {step.operation}: {step.status} after {span(step.seconds)}")
         here = any(self.view.fits(stored, step) for stored in event.artifacts)

@@ -108,8 +108,20 @@ class Investigation:
             if event.step.id in self.mine and event.step.status == "done":
                 self._choose_inputs(event.step)
                 self.show_results(event.artifacts)
+            if event.step.id in self.mine and event.step.status != "done":
+                self._show_what_there_is(event.step)
             self.follow_newest()
             self.on_finished(event)
+
+    def _show_what_there_is(self, step: Step) -> None:
+        """A step of the person's own stopped early: views go on showing what it had, not what they showed before it."""
+        partial = self.store.partials.get(step.id)
+        if partial is None:
+            return
+        probe = Stored(id=0, step=step.id, kind=partial.kind, title="", summary="", sha256="", bytes=0)
+        shown = self.selection.now.shown
+        drawn = {view.id for view in VIEWS if view.fits(probe, step)}
+        self.selection.change(shown={view: artifact for view, artifact in shown.items() if view not in drawn})
 
     def _choose_inputs(self, step: Step) -> None:
         """Choose what the person's own result is about, unless they have turned to something else meanwhile."""

@@ -94,7 +94,8 @@ def parse_command(text: str, catalogue: Mapping[str, OperationInfo]) -> CommandL
         if not equals:
             raise CallError(f"'{word}' is not name=value", operation, f"parameters: {', '.join(fields)}")
         if name not in fields:
-            raise CallError(f"unknown parameter '{name}'", operation, nearest(name, fields))
+            remedy = f"the seed is written --seed {value}" if name == "seed" else nearest(name, fields)
+            raise CallError(f"unknown parameter '{name}'", operation, remedy)
         values[name] = check_value(operation, fields[name], value)
     missing = [field.name for field in info.fields if field.required and field.name not in values]
     if missing:

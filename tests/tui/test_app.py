@@ -685,3 +685,21 @@ async def test_keys_that_arrive_at_once_reach_the_form_an_entry_opens() -> None:
         await type_at_once(pilot, "2", "a", "tab", "end", "backspace", "ctrl+j", "7")
         assert bench.engine.asked[-1] == ("run", "prompts.make", {"n": 10}, 0)
         assert bench.app.view_id == "history"
+
+
+async def test_a_stopped_sweep_goes_on_showing_what_it_had_and_says_how_to_go_on() -> None:
+    bench = FakeBench()
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        bench.app.investigation.selection.show("sweep", 3)  # an older result, chosen by hand
+        bench.app.start("circuits.head_sweep", {"model": "@1", "prompts": "@2", "ablation": "resample"})
+        await settle(pilot)
+        step = max(bench.file.steps)
+        bench.engine.progress(step, 5, 24, a_sweep(5))
+        await press(pilot, "x")
+        assert bench.app.pane is not None
+        assert bench.app.pane.shown is not None
+        assert bench.app.pane.shown.step is not None
+        assert bench.app.pane.shown.step.id == step
+        assert "what it finished is kept: J resumes it" in flat(bench.app)
