@@ -8,11 +8,14 @@ It needs CairoSVG (`pip install cairosvg`) and the font DejaVu Sans Mono; neithe
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the tests, which know how to read the screen, are not installed
@@ -22,7 +25,7 @@ TRIES, TRY_S = 200, 0.05
 
 
 def session(path: Path) -> None:
-    """Run the bundled recipe into `path`, with patterns of a second prompt and a zero ablation beside the recipe's."""
+    """Run the bundled recipe into `path`."""
     from cli.host import Here
     from cli.perform import perform
     from sessions.file import SessionFile
@@ -50,6 +53,17 @@ async def settled(pilot: Any) -> None:
     raise SystemExit("the screen does not come to rest")
 
 
+def number_of(app: Any, operation: str) -> int:
+    """The first result of the step that did an operation."""
+    store = app.investigation.store
+    step = next(step for step in store.steps if step.operation == operation)
+    return int(store.of_step(step.id)[0].id)
+
+
+async def first_result(app: Any, operation: str) -> Any:
+    return await app.investigation.fetch(number_of(app, operation))
+
+
 async def take(path: Path, folder: Path, width: int, height: int) -> None:
     from tests.tui.snapshots.painted import as_svg, painted
     from tui.app import IwbApp
@@ -71,24 +85,33 @@ async def take(path: Path, folder: Path, width: int, height: int) -> None:
         await settled(pilot)
         store, selection = app.investigation.store, app.investigation.selection
         transformer, network = (stored.id for stored in store.of_kind("model")[:2])
-        selection.change(model=transformer, row=0, layer=2, head=0)
+        heads = await first_result(app, "circuits.head_sweep")
+        patterns = await first_result(app, "circuits.attention_patterns")
+        most = np.unravel_index(np.argmax(np.abs(heads.values)), heads.values.shape)
+        layer, head = (int(at) for at in most)  # the head that is missed most, and where its last query looks
+        key = int(np.argmax(patterns.values[0, layer, head, -1]))
+        selection.change(model=transformer, row=0, layer=layer, head=head)
         await picture("model", "1")
         await picture("data", "2")
-        await picture("sweep", "3", layer=1, head=0)
-        await picture("attention", "4", layer=1, head=0, query=14, key=4)
+        selection.show("sweep", number_of(app, "circuits.head_sweep"))
+        await picture("sweep", "3")
+        await picture("attention", "4", query=patterns.values.shape[-2] - 1, key=key)
         await picture("attention-grid", "t")
-        await picture("circuit", "t", "5", layer=1, head=0)
+        await pilot.press("t")
+        await picture("circuit", "5")
         selection.change(model=network)
         await picture("program", "6")
         selection.change(model=transformer)
-        await picture("history", "7", step=store.newest("graph").step if store.newest("graph") else None)
+        await picture("history", "7", step=store.stored(number_of(app, "circuits.greedy_sweep")).step)
         await app.investigation.engine.shutdown()
 
 
 def write(svg: str, place: Path) -> None:
     from cairosvg import svg2png
+    from PIL import Image  # CairoSVG brings it
 
-    svg2png(bytestring=svg.encode(), write_to=str(place), scale=1.0)
+    picture = Image.open(io.BytesIO(svg2png(bytestring=svg.encode()))).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(place, optimize=True)  # a terminal has few colours
     print(f"{place}  {place.stat().st_size // 1000} kB")
 
 
