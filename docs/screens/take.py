@@ -111,7 +111,8 @@ def write(svg: str, place: Path) -> None:
     from PIL import Image  # CairoSVG brings it
 
     picture = Image.open(io.BytesIO(svg2png(bytestring=svg.encode()))).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(place, optimize=True)  # a terminal has few colours
+    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)  # keeps rare colours
+    few.save(place, optimize=True)
     print(f"{place}  {place.stat().st_size // 1000} kB")
 
 
