@@ -16,6 +16,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, but a mistake is one sentence of ours and not a usage dump."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace(", name=value", "")  # argparse counts them as required when the others are missing
         raise CallError(message, remedy=f"see '{self.prog} --help'")
 
 

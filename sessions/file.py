@@ -23,7 +23,7 @@ import msgspec
 from sessions.artifacts import AnyArtifact
 from sessions.codec import Encoded, decode, encode
 from sessions.errors import CallError, ErrorRecord, IwbError
-from sessions.lock import WriterLock
+from sessions.lock import WriterLock, writer_lives
 from sessions.packing import pack, unpack
 from sessions.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, TABLES
 from sessions.steps import Environment, Note, Status, Step, Stored
@@ -168,9 +168,14 @@ class SessionFile:
 
     def _step(self, row: tuple[Any, ...]) -> Step:
         try:
-            return _step(row)
+            step = _step(row)
         except (msgspec.MsgspecError, TypeError, ValueError):  # a stranger's file may hold anything
             raise CallError(f"step {row[0]} cannot be read", str(self.path), "the file is damaged") from None
+        # A killed writer could not write that its step stopped; the next writer will. Readers are told already.
+        unfinished = self._lock is None and step.status in ("queued", "running", "cancelling")
+        if unfinished and not writer_lives(self.path):
+            return msgspec.structs.replace(step, status="interrupted")
+        return step
 
     def find(self, key: str) -> Step | None:
         """The newest step that is the same work: a finished one if there is one, else one that can be resumed."""
@@ -204,7 +209,11 @@ class SessionFile:
 
     def _range(self, table: str) -> str:
         count, last = self._rows(f"SELECT count(*), max(id) FROM {table}")[0]
-        return f"it has {count} {table}, numbered up to {last}" if count else f"it has no {table} yet"
+        return (
+            f"it has {count} {table if count > 1 else table[:-1]}, numbered up to {last}"
+            if count
+            else f"it has no {table} yet"
+        )
 
     def notes(self) -> tuple[Note, ...]:
         rows = self._rows("SELECT id, created, text, step, artifact FROM notes ORDER BY id")

@@ -75,3 +75,20 @@ class WriterLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def writer_lives(session: Path) -> bool:
+    """Whether somebody may still be writing that file, for readers, who must not take the lock to find out.
+
+    False only when it is certain: no lock file, or one whose holder was a process of this machine that is gone.
+    """
+    try:
+        found = json.loads(session.with_name(f".{session.name}.lock").read_bytes())
+        if found["host"] != socket.gethostname():
+            return True
+        os.kill(int(found["pid"]), 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    return True

@@ -30,6 +30,7 @@ from engine.server.places import RunningEngine, socket_path
 from engine.server.worker import Worker
 from sessions.errors import ErrorRecord, IwbError, LockedError
 from sessions.file import SessionFile
+from sessions.steps import FINISHED
 
 IDLE_SECONDS = float(os.environ.get("IWB_IDLE_SECONDS", "60"))
 STATUS_SECONDS = 1.0
@@ -46,6 +47,7 @@ class Front:
         self.ended = asyncio.Event()
         self._watchers: set[asyncio.StreamWriter] = set()
         self._answering: set[asyncio.Task[None]] = set()
+        self._last_words: dict[tuple[int, type[wire.Progress | wire.Partial]], bytes] = {}
         self._clients = 0
         self._address: Path | None = None
         self._listener: asyncio.Server | None = None
@@ -65,6 +67,7 @@ class Front:
             data = frame(event)
         except FrameError:  # a picture of unfinished work too large to send; the finished one is read from the file
             return
+        self._remember(event, data)
         for writer in list(self._watchers):
             if writer.transport.get_write_buffer_size() > DEAF:  # stopped or hung: it may come back and ask again
                 self._watchers.discard(writer)
@@ -74,6 +77,17 @@ class Front:
             if isinstance(event, wire.Partial | wire.Progress) and writer.transport.get_write_buffer_size() > 2**22:
                 continue
             writer.write(data)
+
+    def _remember(self, event: wire.Event, data: bytes) -> None:
+        """The last word on each running step, for clients that come while it runs."""
+        match event:
+            case wire.Progress() | wire.Partial():
+                self._last_words[event.step, type(event)] = data
+            case wire.StepChanged() if event.step.status in FINISHED:
+                for kind in (wire.Progress, wire.Partial):
+                    self._last_words.pop((event.step.id, kind), None)
+            case _:
+                pass
 
     # ---- one connection -------------------------------------------------------------------------------------------
 
@@ -100,6 +114,8 @@ class Front:
             )
             writer.write(frame(wire.Reply(number=first.number, value=msgspec.to_builtins(welcome))))
             if first.watch:
+                for data in self._last_words.values():
+                    writer.write(data)
                 self._watchers.add(writer)
                 self.worker.report()
             while (request := await read_request(reader)) is not None:

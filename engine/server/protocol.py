@@ -8,15 +8,17 @@ engine says unasked is an event. This module loads neither torch nor the catalog
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from sessions.artifacts import AnyArtifact
-from sessions.codec import Encoded, decode, encode
 from sessions.errors import ErrorRecord
 from sessions.parameters import OperationInfo
 from sessions.steps import Note, Step, Stored
+
+if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact
+
 
 PROTOCOL = 1
 MAX_FRAME = 256 * 2**20  # bytes; a frame above it is a mistake or an attack
@@ -165,10 +167,14 @@ class Partial(Message, frozen=True, kw_only=True, tag="partial"):
 
     @classmethod
     def of(cls, step: int, artifact: AnyArtifact) -> Partial:
+        from sessions.codec import encode  # brings numpy, which the screen's first paint does not wait for
+
         encoded = encode(artifact)
         return cls(step=step, document=encoded.document, arrays=encoded.arrays)
 
     def artifact(self) -> AnyArtifact:
+        from sessions.codec import Encoded, decode
+
         return decode(Encoded(self.document, self.arrays))
 
 

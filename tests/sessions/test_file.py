@@ -279,3 +279,19 @@ def test_a_name_no_session_can_have_is_one_sentence(tmp_path: Path, name: str) -
     with pytest.raises(CallError):
         SessionFile.open(tmp_path / name, create=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_knows_that_a_killed_writer_no_longer_runs(path: Path) -> None:
+    code = (
+        "import os; from pathlib import Path; from sessions.file import SessionFile;"
+        f"s = SessionFile.open(Path({str(path)!r}), create=True);"
+        "step = s.add_step(operation='o', version=1, parameters={}, seed=0, key='k', inputs={});"
+        "s.set_status(step.id, 'running'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=False)
+    with SessionFile.open(path, readonly=True) as reader:
+        assert [step.status for step in reader.steps()] == ["interrupted"]
+    with SessionFile.open(path) as writer:
+        writer.set_status(1, "running")
+        with SessionFile.open(path, readonly=True) as reader:
+            assert reader.step(1).status == "running"

@@ -26,6 +26,7 @@ from engine.server.protocol import (
     Goodbye,
     Hello,
     NotesChanged,
+    Progress,
     StepChanged,
     Welcome,
 )
@@ -240,3 +241,29 @@ def test_a_runtime_folder_left_by_su_is_not_used(tmp_path: Path, monkeypatch: py
     os.chown(theirs, 12345, 12345)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
     assert theirs not in runtime_folder().parents
+
+
+async def test_a_client_that_comes_while_a_step_runs_is_told_how_far_it_is(path: Path) -> None:
+    client = await EngineClient.connect(path)
+    await client.run("prompts.make", {"task": "induction", "n": 3000, "model": "zoo:induction"})
+    await until_prompts(path)
+    await client.run("circuits.head_sweep", {"model": "@1", "prompts": "@last", "metric": "loss", "batch": 20})
+    first: list[Event] = []
+    watcher = await EngineClient.connect(path, on_event=first.append)
+    await until(lambda: any(isinstance(e, Progress) and e.done > 0 for e in first))
+    late: list[Event] = []
+    newcomer = await EngineClient.connect(path, on_event=late.append)
+    await until(lambda: bool(late))
+    assert any(isinstance(e, Progress) for e in late[:3])  # at once, not with the next batch
+    for connected in (newcomer, watcher):
+        await connected.close()
+    await client.shutdown()
+    await client.close()
+
+
+async def until_prompts(path: Path) -> None:
+    def made() -> bool:
+        with SessionFile.open(path, readonly=True) as session:
+            return any(a.kind == "prompts" for a in session.artifacts())
+
+    await until(made)
