@@ -44,6 +44,7 @@ class GraphView(LineWidget):
         super().__init__(name=name, id=id, classes=classes, disabled=disabled)
         self.model = GraphModel()
         self.left = self.top = 0
+        self._centred_in = (0, 0)
         self.empty = "no graph"
 
     def show(self, graph: Graph | None, *, empty: str = "no graph") -> None:
@@ -78,14 +79,17 @@ class GraphView(LineWidget):
             self.model.inks = inks
         if self.model.graph.nodes and self.model.shows_matrix:
             self.model.prepare_matrix(*self._room)
+        if self._room != self._centred_in:  # the first size is known only after the first `show`
+            self._centre()
         self._keep_in_view()
 
     def _centre(self) -> None:
         place = self.model.picture.at.get(self.model.selected) if self.model.graph.nodes else None
-        width, height = self._room
+        width, height = self._centred_in = self._room
         wide, high = self.model.extent if place is not None else (0, 0)
         x, y = place or (0, 0)
-        self.left = max(0, min(x - width // 2, wide - width))
+        # A node that fits into the room from the left edge on is shown from there: a cut box is hard to read.
+        self.left = 0 if x + width // 4 <= width else max(0, min(x - width // 2, wide - width))
         self.top = max(0, min(y - height // 2, high - height))
 
     def _keep_in_view(self) -> None:
