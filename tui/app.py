@@ -315,7 +315,7 @@ class IwbApp(Doings, inherit_bindings=False):
             kept = f" at {step.done}/{step.total}" if step.total else ""
             keys = self.keymap.shown("app.jobs")
             self.say(
-                f"step {step.id} {step.operation} {step.status}{kept}; what it finished is kept: {keys} resumes it"
+                f"step {step.id} {step.operation} {step.status}{kept}; what it finished is kept: {keys} then c goes on with it"
             )
             return
         if self.message.startswith(f"step {step.id} "):  # it said that the step was under way

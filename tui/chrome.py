@@ -60,6 +60,11 @@ class Header(Line):
         elif front is not None:
             progress = store.progress.get(front.id)
             right = f"{front.operation} {progress_text(progress) if progress else front.status}"
+        elif (steps := store.all_steps) and steps[-1].status == "interrupted":
+            last, keymap = steps[-1], app.keymap
+            at = f" at {last.done}/{last.total}" if last.total else ""
+            keys = f"{keymap.shown('app.jobs')} {keymap.shown('jobs.resume')}"
+            right = f"step {last.id} interrupted{at}: {keys} goes on with it"
         room = width - cell_len(left) - 3
         right = truncate_middle(right, max(0, room))
         return left + " " * max(1, width - cell_len(left) - cell_len(right) - 1) + right

@@ -47,6 +47,7 @@ class Investigation:
             return False
         self.view_state = {**snapshot.view_state, **self.view_state}
         self.store.take(snapshot)
+        self.mine |= {step.id for step in self.store.running()}  # started before the line was lost: shown when it comes
         self.follow_newest()
         return True
 

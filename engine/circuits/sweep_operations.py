@@ -50,8 +50,10 @@ def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
                 "values": found,
             },
         )
-        if isinstance(first, Head) and rows.stop == runs.size:  # these heads are done on all prompts
-            ctx.partial(_matrix(asked, facts, _effects(runs, order, values), order, Head))
+        if isinstance(first, Head):
+            seen = int(np.isfinite(values[place[first]]).sum())
+            so_far = facts | {"n": f"{seen} of {runs.size} so far"} if seen < runs.size else facts
+            ctx.partial(_matrix(asked, so_far, _effects_so_far(runs, order, values), order, Head))
         asked.say(int(np.isfinite(values).sum()), values.size, f"{first} to {last}" if first != last else str(first))
     effects = _effects(runs, order, values)
     results: list[AnyArtifact] = [_matrix(asked, facts, effects, order, Head)]
@@ -71,6 +73,16 @@ def _effects(runs: PromptRuns, order: Sequence[Head | Mlp], values: Array) -> di
     """The mean change from the clean run per component; NaN until all prompts are done."""
     clean = float(runs.clean.double().mean())
     return {part: float(mean) - clean for part, mean in zip(order, values.astype(np.float64).mean(1))}
+
+
+def _effects_so_far(runs: PromptRuns, order: Sequence[Head | Mlp], values: Array) -> dict[Head | Mlp, float]:
+    """As `_effects`, over the prompts that each component has been ablated on; NaN where there is none yet."""
+    clean = runs.clean.double().cpu().numpy()
+    seen = np.isfinite(values)
+    return {
+        part: float((row[done].astype(np.float64) - clean[done]).mean()) if done.any() else float("nan")
+        for part, row, done in zip(order, values, seen)
+    }
 
 
 def _matrix(
