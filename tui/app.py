@@ -313,9 +313,9 @@ class IwbApp(Doings, inherit_bindings=False):
             return
         if step.status in ("cancelled", "interrupted"):
             kept = f" at {step.done}/{step.total}" if step.total else ""
-            keys = self.keymap.shown("app.jobs")
+            keys = f"{self.keymap.shown('app.jobs')} {self.keymap.shown('jobs.resume')}"
             self.say(
-                f"step {step.id} {step.operation} {step.status}{kept}; what it finished is kept: {keys} then c goes on with it"
+                f"step {step.id} {step.operation} {step.status}{kept}; what it did is kept: {keys} goes on with it"
             )
             return
         if self.message.startswith(f"step {step.id} "):  # it said that the step was under way

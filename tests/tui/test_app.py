@@ -702,4 +702,4 @@ async def test_a_stopped_sweep_goes_on_showing_what_it_had_and_says_how_to_go_on
         assert bench.app.pane.shown is not None
         assert bench.app.pane.shown.step is not None
         assert bench.app.pane.shown.step.id == step
-        assert "what it finished is kept: J then c goes on with it" in flat(bench.app)
+        assert "what it did is kept: J c goes on with it" in flat(bench.app)
