@@ -245,6 +245,11 @@ class IwbApp(Doings, inherit_bindings=False):
 
     # ---- following store and selection
 
+    def tells_anew(self, pane: Pane) -> None:
+        """A view drew something else than before: what stands beside it follows."""
+        if self._lines and pane is self.pane:
+            self.inspector.follow_soon(pane)
+
     def _store_told(self, changes: Changes) -> None:
         if not self._lines:
             return

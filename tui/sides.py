@@ -93,6 +93,7 @@ class Inspector(VerticalScroll):
         super().__init__(id="inspector")
         self._waits = False
         self._pane: Pane | None = None
+        self._written = Content()
 
     @property
     def bench(self) -> IwbApp:
@@ -130,7 +131,10 @@ class Inspector(VerticalScroll):
             parts.append(Content(f"@{shown.stored.id} from step {shown.stored.step}"))
             notes = (*store.notes_on(artifact=shown.stored.id), *store.notes_on(step=shown.stored.step))
             parts += [Content(f"✎ {note.text}") for note in notes]
-        self.query_one(Static).update(Content("\n\n").join(p for p in parts if p.plain))
+        content = Content("\n\n").join(p for p in parts if p.plain)
+        if content != self._written:  # every update lays the side out anew
+            self._written = content
+            self.query_one(Static).update(content)
 
 
 def _plain(value: object) -> str:

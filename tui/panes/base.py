@@ -258,6 +258,7 @@ class Pane(Vertical):
                 self.query_one(".pane-empty", Static).update(self._empty_text())
             self.draw(shown)
         self.retitle()
+        self.app.tells_anew(self)
 
     def retitle(self) -> None:
         """Write the title line: focus marker, view, heading, `stale` mark, progress."""

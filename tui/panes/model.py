@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -12,11 +12,14 @@ from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from sessions.artifacts import Model
 from tui.panes.base import Empty, Pane, Shown
 from tui.selection import Selection
 from tui.status import memory
 from tui.store import Changes
+
+if TYPE_CHECKING:
+    from sessions.artifacts import Model
+
 
 LOADED, SOURCE = "loaded:", "source:"
 
@@ -63,9 +66,10 @@ class ModelPane(Pane):
         return None
 
     def inspect(self) -> str:
-        if self.shown is None or not isinstance(self.shown.artifact, Model):
+        model = _model(self.shown)
+        if model is None:
             return "No model is loaded yet."
-        return "\n".join(f"{name} {value}" for name, value in _card(self.shown.artifact))
+        return "\n".join(f"{name} {value}" for name, value in _card(model))
 
     # ---- drawing
 
@@ -93,15 +97,14 @@ class ModelPane(Pane):
     def _card_text(self, shown: Shown | None) -> Content:
         loading = [s for s in self.store.running() if s.operation == "models.load"]
         busy = [Content(f"loading {s.parameters.get('source', '')}: {s.status}\n\n") for s in loading]
-        if shown is None or not isinstance(shown.artifact, Model):
+        model = _model(shown)
+        if model is None:
             appears, why, action = self.empty()
             state = " The engine is still starting." if self.store.engine.state == "starting" else ""
             key = self.app.keymap.shown(action)
             return Content.assemble(*busy, f"{appears}\n\n{why}{state}\n\n{key} loads the model under the cursor.")
-        rows = [
-            Content.assemble((f"{name:<12}", Style(dim=True)), value + "\n") for name, value in _card(shown.artifact)
-        ]
-        title = Content.styled(shown.artifact.title + "\n\n", Style(bold=True))
+        rows = [Content.assemble((f"{name:<12}", Style(dim=True)), value + "\n") for name, value in _card(model)]
+        title = Content.styled(model.title + "\n\n", Style(bold=True))
         return Content.assemble(*busy, title, *rows)
 
     def store_changed(self, changes: Changes) -> None:
@@ -148,7 +151,9 @@ class ModelPane(Pane):
             options.add_option(Option(f"bundled models: {waiting}", disabled=True))
         ids = [options.get_option_at_index(i).id for i in range(options.option_count)]
         options.highlighted = (
-            ids.index(at) if at in ids else next((i for i, x in enumerate(ids) if x is not None), None)
+            ids.index(at)
+            if at is not None and at in ids
+            else next((i for i, x in enumerate(ids) if x is not None), None)
         )
 
     # ---- doing
@@ -202,6 +207,14 @@ class ModelPane(Pane):
 def _source(model: dict[str, Any]) -> Option:
     count = f" {model['parameters']:,} parameters" if model.get("parameters") else ""
     return Option(f"  {model['source']}{count}", id=f"{SOURCE}{model['source']}")
+
+
+def _model(shown: Shown | None) -> Model | None:
+    if shown is None:
+        return None
+    from sessions.artifacts import Model  # brings numpy, which the first paint does not wait for
+
+    return shown.artifact if isinstance(shown.artifact, Model) else None
 
 
 def _card(model: Model) -> list[tuple[str, str]]:
