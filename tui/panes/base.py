@@ -262,7 +262,7 @@ class Pane(Vertical):
 
     def retitle(self) -> None:
         """Write the title line: focus marker, view, heading, `stale` mark, progress."""
-        parts = [self.view.title, _without(self.view.title, self.heading())]
+        parts = [self.view.title]  # what a short title must still say comes first
         if self.shown and self.shown.live and self.shown.step:
             step = self.shown.step
             done = self.shown.progress or step
@@ -271,6 +271,7 @@ class Pane(Vertical):
             parts.append(f"stale: {self.shown.stale}")
         if self.store.horizon is not None:
             parts.append(f"replay at step {self.store.horizon}")
+        parts.append(_without(self.view.title, self.heading()))
         marker = "▶ " if self.has_focus_within else "  "
         title = marker + " · ".join(p for p in parts if p)
         self.border_title = Content(title)

@@ -23,6 +23,8 @@ COLUMNS = (
     Column("step", "int"), Column("status", "text"), Column("operation", "text"), Column("results", "text"),
     Column("parameters", "text"), Column("time", "text"), Column("notes", "int"),
 )  # fmt: skip
+WIDE = 90  # from this width on the timeline has all its columns
+FEW = (0, 1, 2, 3, 5)  # below it: parameters and notes stand with the chosen step, under the timeline
 
 
 class HistoryPane(Pane):
@@ -85,11 +87,17 @@ class HistoryPane(Pane):
             self.query_one(".pane-empty", Static).update(self._empty_text())
         else:
             table = self.query_one(RowTable)
-            table.show(COLUMNS, [self._row(step) for step in steps])
+            rows = [self._row(step) for step in steps]
+            kept = range(len(COLUMNS)) if self.size.width >= WIDE else FEW
+            table.show([COLUMNS[i] for i in kept], [tuple(row[i] for i in kept) for row in rows])
             if self.step is not None:
                 table.move_to(steps.index(self.step), quiet=True)
             self._write_step()
         self.retitle()
+
+    def on_resize(self) -> None:
+        if self._ready:
+            self.refresh_pane()
 
     def _show(self, shown: Shown | None) -> None:
         """The timeline is drawn from the store, not from an artifact."""
