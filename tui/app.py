@@ -57,7 +57,7 @@ class IwbApp(Doings, inherit_bindings=False):
     TITLE = "iwb"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"), (80, "-normal"), (120, "-wide"), (180, "-huge"),
+        (0, "-narrow"), (80, "-normal"), (120, "-wide"), (150, "-broad"), (180, "-huge"),
     ]  # fmt: skip
     VERTICAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-flat"), (24, "-low"), (36, "-tall"), (50, "-towering"),

@@ -144,7 +144,8 @@ class Doings(KeysInTurn, inherit_bindings=False):
 
     def _toggle_side(self, side: Literal["context", "inspector"]) -> None:
         screen = self.main_screen
-        wide = screen.has_class("-wide") or screen.has_class("-huge")
+        beside = ("-wide", "-broad", "-huge") if side == "inspector" else ("-broad", "-huge")  # as in app.tcss
+        wide = any(screen.has_class(size) for size in beside)
         screen.toggle_class(f"-no-{side}" if wide else f"-{side}")
         other = "inspector" if side == "context" else "context"
         if not wide:

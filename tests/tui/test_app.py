@@ -485,13 +485,21 @@ async def test_header_status_and_hints_are_never_clipped(size: tuple[int, int]) 
 
 async def test_sides_stand_beside_the_view_when_wide_and_over_it_when_narrow() -> None:
     bench = FakeBench()
-    async with bench.app.run_test(size=(140, 40)) as pilot:
+    async with bench.app.run_test(size=(160, 40)) as pilot:
         await settle(pilot)
         assert bench.app.context.display
         assert bench.app.inspector.display
         assert bench.app.main.region.x > 0
         await press(pilot, "b", "i")
-        assert bench.app.main.region.width == 140
+        assert bench.app.main.region.width == 160
+    middle = FakeBench()
+    async with middle.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert middle.app.inspector.display
+        assert not middle.app.context.display  # both would leave the view less room than it has at 80 columns
+        assert middle.app.main.region.width >= 80
+        await press(pilot, "b")
+        assert middle.app.context.display
     narrow = FakeBench()
     async with narrow.app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
@@ -507,7 +515,7 @@ async def test_choosing_in_the_context_changes_what_every_view_stands_on() -> No
     file = investigation()
     file.add(file.add_step("models.load", parameters={"source": "zoo:two"}), a_model("zoo:two"))
     bench = FakeBench(file)
-    async with bench.app.run_test(size=(140, 40)) as pilot:
+    async with bench.app.run_test(size=(160, 40)) as pilot:
         await settle(pilot)
         assert bench.app.investigation.selection.now.model == 6
         await press(pilot, "3")
