@@ -627,7 +627,7 @@ async def test_a_theme_is_kept_for_the_next_time() -> None:
 
 async def test_jumping_puts_a_letter_on_everything_that_takes_the_focus() -> None:
     bench = FakeBench()
-    async with bench.app.run_test(size=(140, 40)) as pilot:
+    async with bench.app.run_test(size=(160, 40)) as pilot:
         await settle(pilot)
         await press(pilot, "f", "a")
         assert bench.app.context.has_focus_within
