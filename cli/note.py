@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from cli.host import host
+from sessions.database import examine
 from sessions.errors import CallError
-from sessions.file import examine
 
 
 def answer(options: argparse.Namespace) -> int:

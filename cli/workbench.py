@@ -19,7 +19,7 @@ def open_workbench(path: Path) -> int:
         raise CallError("the workbench needs a terminal", remedy="without one, use iwb run, iwb show or iwb demo")
     if path.suffix != ".iwb":
         raise CallError("a session file's name ends in .iwb", str(path), f"use {path.name}.iwb")
-    from sessions.file import examine
+    from sessions.database import examine
 
     if path.exists():
         examine(path)

@@ -22,13 +22,13 @@ import msgspec
 
 from sessions.artifacts import AnyArtifact
 from sessions.codec import Encoded, decode, encode
+from sessions.database import connect, examine, is_new, make_empty, sentence
 from sessions.errors import CallError, ErrorRecord, IwbError
 from sessions.lock import WriterLock, writer_lives
 from sessions.packing import pack, unpack
-from sessions.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, TABLES
+from sessions.schema import MIGRATIONS, SCHEMA_VERSION
 from sessions.steps import Environment, Note, Status, Step, Stored
 
-SUFFIX = ".iwb"
 INLINE_WEIGHTS = 64 * 2**20  # bytes; larger weights lie beside the file
 
 _STEP = (
@@ -36,31 +36,6 @@ _STEP = (
     " environment, error"
 )
 _STORED = "id, step, kind, title, summary, sha256, length(document) + length(arrays)"
-
-
-def examine(path: Path) -> None:
-    """Raise CallError, without touching a byte, unless the file is a session file this version can open."""
-    where = str(path)
-    try:
-        if path.is_dir():
-            raise CallError("this is a folder, not a session file", where, f"name a file such as {path / 'my.iwb'}")
-        with path.open("rb") as file:
-            head = file.read(100)
-    except FileNotFoundError:
-        raise CallError(
-            "there is no such session file", where, "check the name, or make it with iwb run or iwb"
-        ) from None
-    except OSError as error:
-        raise CallError(f"the file cannot be read ({error.strerror})", where) from None
-    if head[:16] != b"SQLite format 3\0":
-        raise CallError("this is not an iwb session file", where, "it was left as it is; name another file")
-    if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
-        raise CallError("this is an SQLite file of another program", where, "it was left as it is; name another file")
-    version = int.from_bytes(head[60:64], "big")
-    if version > SCHEMA_VERSION:
-        raise CallError(
-            f"the file is of format {version}; this iwb knows formats up to {SCHEMA_VERSION}", where, "use a newer iwb"
-        )
 
 
 class SessionFile:
@@ -83,10 +58,10 @@ class SessionFile:
     def open(cls, path: Path, *, readonly: bool = False, create: bool = False) -> SessionFile:
         """Open `path`; with `create`, make it first if it is not there. CallError for anything that is not ours."""
         path = Path(os.path.realpath(path))
-        create = create and _is_new(path)
+        create = create and is_new(path)
         if readonly:
             examine(path)
-            session = cls(path, _connect(path, readonly=True), None)
+            session = cls(path, connect(path, readonly=True), None)
             with session._reading():
                 session._db.execute("SELECT count(*) FROM steps").fetchone()
             return session
@@ -95,10 +70,10 @@ class SessionFile:
         lock = WriterLock(path)
         try:
             if not path.exists():
-                _create(path)
+                make_empty(path)
             else:
                 examine(path)  # another writer may have made it meanwhile
-            session = cls(path, _connect(path, readonly=False), lock)
+            session = cls(path, connect(path, readonly=False), lock)
             session._prepare()
         except BaseException:
             lock.release()
@@ -148,7 +123,7 @@ class SessionFile:
             try:
                 yield
             except sqlite3.Error as error:
-                raise _sentence(error, self.path) from error
+                raise sentence(error, self.path) from error
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._reading():
@@ -245,7 +220,7 @@ class SessionFile:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise _sentence(error, self.path) from error
+                    raise sentence(error, self.path) from error
                 raise
 
     def add_step(
@@ -370,77 +345,6 @@ class SessionFile:
                 f"the weights {sha256[:12]} are damaged", str(self.path), f"run step {step} again to make them"
             )
         return bytes(data)
-
-
-def _is_new(path: Path) -> bool:
-    """Whether a session file has yet to be made there. CallError when none can be, or should be, of that name."""
-    try:
-        if os.path.lexists(path):
-            return False
-        if not path.parent.is_dir():
-            raise CallError("its folder does not exist", str(path), f"make {path.parent} first")
-        path.with_name(f".{path.name}.lock").stat()  # asks the system whether such a name can be
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise CallError(f"no file of that name can be made ({error.strerror})", str(path), "choose another") from None
-    if path.suffix != SUFFIX:
-        raise CallError(f"a session file's name ends in {SUFFIX}", str(path), f"use {path.name}{SUFFIX}")
-    return True
-
-
-def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
-    # Read-write even to read: only so can SQLite roll back what a killed writer left half done.
-    uri = f"{path.as_uri()}?mode=rw"
-    try:
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
-        if readonly:
-            db.execute("PRAGMA query_only = ON")
-        else:
-            db.execute("PRAGMA journal_mode = DELETE")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.Error as error:
-        raise _sentence(error, path) from error
-    return db
-
-
-def _create(path: Path) -> None:
-    """An empty session file, complete or not at all: it is made under another name and moved into place."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    try:
-        db = sqlite3.connect(draft, isolation_level=None)
-        db.executescript(
-            f"PRAGMA synchronous = FULL; BEGIN; PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {SCHEMA_VERSION}; {TABLES} COMMIT;"
-        )
-        db.execute("INSERT INTO meta VALUES ('created', ?)", (_json(time.time()),))
-        db.close()
-        draft.replace(path)
-    except sqlite3.Error as error:
-        draft.unlink(missing_ok=True)
-        raise _sentence(error, path) from error
-
-
-def _sentence(error: sqlite3.Error, path: Path) -> IwbError:
-    """SQLite's complaint as one sentence for a person."""
-    text = str(error)
-    if "full" in text:
-        return IwbError(
-            "the disk is full; nothing in the file was lost", str(path), "free some space and resume the step"
-        )
-    if "locked" in text or "busy" in text:
-        return CallError("the file is locked by another program", str(path), "close it there and try again")
-    if ("readonly" in text or "read-only" in text) and not path.exists():
-        return IwbError(
-            "the session file was moved or deleted while it was open", str(path), "put it back, or start anew"
-        )
-    if "readonly" in text or "read-only" in text:
-        return CallError("the file may not be written", str(path), "copy it to a folder of your own")
-    if "malformed" in text or "not a database" in text or "no such table" in text or "no such column" in text:
-        return CallError("the file is damaged", str(path), "restore a copy; it was left as it is")
-    return IwbError(f"the session file could not be used ({text})", str(path))
 
 
 def _json(value: Any) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from sessions.artifacts import Axis, Matrix, Text
+from sessions.database import examine
 from sessions.errors import CallError, ErrorRecord, IwbError
-from sessions.file import INLINE_WEIGHTS, SessionFile, examine
+from sessions.file import INLINE_WEIGHTS, SessionFile
 from sessions.lock import WriterLock
 from sessions.schema import APPLICATION_ID, SCHEMA_VERSION
 from sessions.steps import Environment, Step
@@ -180,7 +181,7 @@ def test_the_lock_of_a_killed_writer_is_free(path: Path) -> None:
 def test_a_file_locked_by_another_program_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SessionFile.open(path, create=True).close()
     connect = sqlite3.connect
-    monkeypatch.setattr("sessions.file.sqlite3.connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0.05}))
+    monkeypatch.setattr("sessions.database.sqlite3.connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0.05}))
     other = connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(CallError, match="locked by another program"):
