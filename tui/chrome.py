@@ -13,6 +13,7 @@ from textual.widget import Widget
 from tui.actions import ACTIONS, Action
 from tui.status import (
     engine_text,
+    fit_line,
     jobs_text,
     model_text,
     progress_text,
@@ -118,7 +119,18 @@ class StatusLine(Line):
             jobs_text(front, store.progress.get(front.id) if front else None, len(store.running())),
             engine_text(store.engine),
         ]
-        return truncate_middle(" " + " · ".join(parts), width)
+        # What says least goes first, whole; what is selected and how the engine is stay.
+        shorter = [
+            *([(3, "")] if front is None else []),
+            (1, model_text(model, dtype=False)),
+            (2, prompts_text(prompts, None)),
+            (4, engine_text(store.engine, used_memory=False)),
+            (1, model_text(model, dtype=False, device=False)),
+            (2, ""),
+            (1, ""),
+            (3, ""),  # what runs stands in the header too
+        ]
+        return fit_line(parts, shorter, width)
 
 
 class Notice(Widget):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
@@ -30,6 +31,23 @@ def truncate_middle(text: str, width: int) -> str:
     right = width - 1 - left
     tail = text[::-1]
     return set_cell_size(text, left) + "…" + set_cell_size(tail, right)[::-1]
+
+
+def fit_line(parts: Sequence[str], shorter: Iterable[tuple[int, str]], width: int) -> str:
+    """The parts in one line of `width` cells. Where they do not fit, one part after the other gives way, in the order
+    of `shorter`: (which part, its shorter text; empty leaves it out). What still does not fit loses its middle."""
+    now = list(parts)
+    line = _joined(now)
+    for place, text in shorter:
+        if cell_len(line) <= width:
+            break
+        now[place] = text
+        line = _joined(now)
+    return truncate_middle(line, width)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " " + " · ".join(part for part in parts if part)
 
 
 def truncate_end(text: str, width: int) -> str:
@@ -75,14 +93,14 @@ def bar(done: int, total: int, width: int) -> str:
     return "█" * filled + "░" * (width - filled)
 
 
-def model_text(model: AnyArtifact | None) -> str:
+def model_text(model: AnyArtifact | None, *, dtype: bool = True, device: bool = True) -> str:
     if model is None:
         return "no model"
     from sessions.artifacts import Model  # brings numpy, which the first paint does not wait for
 
     if not isinstance(model, Model):
         return "no model"
-    return f"{model.source} {model.dtype} {model.device}"
+    return " ".join((model.source, *([model.dtype] if dtype else []), *([model.device] if device else [])))
 
 
 def prompts_text(prompts: AnyArtifact | None, step: Step | None) -> str:
@@ -107,6 +125,6 @@ def jobs_text(front: Step | None, progress: Progress | None, waiting: int) -> st
     return f"{front.operation} {progress.done}/{progress.total}{left}{more}"
 
 
-def engine_text(status: EngineStatus) -> str:
-    used = f"{memory(status.memory_bytes)} · " if status.memory_bytes else ""
+def engine_text(status: EngineStatus, *, used_memory: bool = True) -> str:
+    used = f"{memory(status.memory_bytes)} · " if used_memory and status.memory_bytes else ""
     return used + ENGINE_GLYPHS[status.state]

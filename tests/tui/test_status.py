@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from engine.server.protocol import EngineStatus, Progress
-from tui.status import bar, engine_text, jobs_text, memory, progress_text, span, truncate_middle
+from tui.status import bar, engine_text, fit_line, jobs_text, memory, progress_text, span, truncate_middle
 
 
 @pytest.mark.parametrize("width", [0, 1, 2, 9, 10, 40])
@@ -49,3 +49,18 @@ def test_the_engine_is_a_word_and_a_glyph() -> None:
     assert engine_text(EngineStatus(state="lost")) == "✗ lost"
     assert engine_text(EngineStatus(state="busy", memory_bytes=2**20)) == "1 MiB · ◐ busy"
     assert jobs_text(None, None, 0) == "no jobs"
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (43, " Sweep · tpp float32 · ioi seed 1 · no jobs"),
+        (42, " Sweep · tpp float32 · ioi seed 1"),
+        (32, " Sweep · tpp · ioi seed 1"),
+        (24, " Sweep · tpp · ioi"),
+        (17, " Sweep ·…pp · ioi"),
+    ],
+)
+def test_whole_parts_go_before_a_line_is_cut(width: int, line: str) -> None:
+    parts = ("Sweep", "tpp float32", "ioi seed 1", "no jobs")
+    assert fit_line(parts, ((3, ""), (1, "tpp"), (2, "ioi")), width) == line

@@ -120,8 +120,10 @@ class AttentionPane(Pane):
 
     @property
     def wanted(self) -> Wanted:
-        """What the view shows, or would show if it were there."""
-        row = self.selection.now.row
+        """What the view shows, or would show if it were there. A chosen result counts before it is fetched."""
+        row, chosen = self.selection.now.row, super().choose()
+        if chosen is not None and chosen.id == self.selection.now.shown.get(self.VIEW):
+            return Wanted(row, *self._kind_of(chosen, self.store.loaded(chosen.id)))
         return shown_by(self.matrix, row) if self.matrix is not None else Wanted(row)
 
     def draw(self, shown: Shown | None) -> None:

@@ -210,8 +210,8 @@ class Pane(Vertical):
             step = self.store.step(step_id)
             if step is None or (chosen is not None and step_id < chosen.step and step.status in FINISHED):
                 continue
-            named = self.selection.now.shown.get(self.VIEW)
-            if step.status in FINISHED and named is not None and named == getattr(chosen, "id", None):
+            named = self.store.stored(self.selection.now.shown.get(self.VIEW))
+            if step.status in FINISHED and named is not None and chosen is not None and named.step == chosen.step:
                 continue  # the person went back to a stored result
             if self.fits_partial(self.store.partials[step_id], step):
                 return step

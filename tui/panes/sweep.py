@@ -64,6 +64,13 @@ class SweepPane(Pane):
             "view.run",
         )
 
+    def choose(self) -> Stored | None:
+        """The heads' matrix stands for the MLPs' of its step: notes and the @ID told are then of what is drawn."""
+        chosen = super().choose()
+        if chosen is None or chosen in (others := self._others()):
+            return chosen
+        return next((stored for stored in others if stored.step == chosen.step), chosen)
+
     @property
     def matrix(self) -> Matrix | None:
         artifact = self.shown.artifact if self.shown else None

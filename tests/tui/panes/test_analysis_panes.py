@@ -167,6 +167,20 @@ async def test_a_sweep_shows_its_parts_one_by_one() -> None:
         assert "0 in the middle" not in screen_text(bench.app)
 
 
+@pytest.mark.parametrize("chosen", [None, 3, 4])
+async def test_the_number_beside_a_sweep_is_of_the_heatmap_drawn(chosen: int | None) -> None:
+    bench = FakeBench(swept())
+    async with bench.app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        if chosen is not None:
+            bench.app.investigation.selection.show("sweep", chosen)
+        await press(pilot, "3")
+        assert bench.app.pane is not None
+        assert bench.app.pane.noted() == {"artifact": 3}
+        assert "@3 from step 3" in screen_text(bench.app)
+        assert "-9.00" in screen_text(bench.app)
+
+
 # ---- Attention
 
 
@@ -235,6 +249,20 @@ async def test_d_goes_through_the_sides_and_asks_for_the_missing_one() -> None:
         assert "0 in the middle" in screen_text(bench.app)
         await press(pilot, "d")
         assert "prompt 1, clean" in screen_text(bench.app)
+
+
+@pytest.mark.parametrize("number", [3, 4])
+async def test_a_result_chosen_before_the_view_was_opened_is_the_one_shown(number: int) -> None:
+    bench = FakeBench(with_patterns("difference", "corrupt", "clean"))
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        stored = bench.app.investigation.store.stored(number)
+        assert stored is not None
+        await bench.app.show_artifact(stored)
+        await settle(pilot)
+        assert selected(bench).shown["attention"] == number
+        assert ("clean minus corrupt" if number == 3 else "prompt 1, corrupt") in screen_text(bench.app)
+        assert not bench.engine.asked
 
 
 async def test_a_averages_over_the_set() -> None:
