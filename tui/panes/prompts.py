@@ -15,12 +15,14 @@ from tui.panes.base import Empty, Pane, Shown
 from tui.selection import Selection
 from tui.widgets.data_table import RowTable
 
+FEW_REJECTED = 3  # told under the chosen prompt
+
 
 class PromptsPane(Pane):
     VIEW: ClassVar[str] = "data"
     DEFAULT_CSS = """
     PromptsPane RowTable { height: 1fr; min-height: 5; }
-    PromptsPane #row { height: auto; max-height: 50%; border-top: solid $foreground 30%; padding: 0 1; }
+    PromptsPane #row { height: auto; max-height: 65%; border-top: solid $foreground 30%; padding: 0 1; }
     """
 
     def __init__(self) -> None:
@@ -105,7 +107,19 @@ class PromptsPane(Pane):
         if row is None or prompts is None:
             self.query_one("#tokens", Static).update("")
             return
-        self.query_one("#tokens", Static).update(token_lines(row, prompts, max(20, self.size.width - 4)))
+        shown = token_lines(row, prompts, max(20, self.size.width - 4))
+        if prompts.rejected:
+            shown = Content("\n").join((shown, Content(self._rejected(prompts.rejected))))
+        self.query_one("#tokens", Static).update(shown)
+
+    def _rejected(self, reasons: tuple[str, ...]) -> str:
+        """The file's rows that were not taken, with line and reason; the inspector has more of them."""
+        lines = ["rejected rows of the file:", *reasons[:FEW_REJECTED]]
+        if len(reasons) > FEW_REJECTED:
+            lines.append(
+                f"and {len(reasons) - FEW_REJECTED} more: {self.app.keymap.shown('pane.inspector')} shows them"
+            )
+        return "\n".join(lines)
 
     def on_resize(self) -> None:
         self._write_row()

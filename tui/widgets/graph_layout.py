@@ -84,12 +84,12 @@ def shown(
 
 
 def thresholds(graph: Graph) -> tuple[float, ...]:
-    """The values the threshold steps through: 0 and the deciles of |weight|, then the largest."""
+    """The values the threshold steps through: 0 and the deciles of |weight| that hide something, then the largest."""
     sizes = sorted({abs(e.weight) for e in graph.edges if e.kept} or {abs(e.weight) for e in graph.edges})
     if not sizes:
         return (0.0,)
     picked = {sizes[min(len(sizes) - 1, len(sizes) * i // 10)] for i in range(1, 10)} | {sizes[-1]}
-    return (0.0, *sorted(picked))
+    return (0.0, *sorted(picked - {sizes[0]}))  # at the smallest all edges still stand
 
 
 class Place(msgspec.Struct):

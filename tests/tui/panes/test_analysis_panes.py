@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -73,6 +74,25 @@ def patterns(side: str = "clean", first: int = 1, n: int = 5, average: bool = Fa
 
 def selected(bench: FakeBench) -> Selection:
     return bench.app.investigation.selection.now
+
+
+# ---- Data
+
+
+async def test_the_rows_a_file_could_not_give_are_told_with_line_and_reason() -> None:
+    file = FakeFile()
+    file.add(file.add_step("models.load", parameters={"source": "zoo:tpp"}), a_model())
+    reasons = tuple(f"line {line}: the prompt is empty" for line in (4, 6, 7, 9, 12))
+    prompts = msgspec.structs.replace(some_prompts(), rejected=reasons)
+    file.add(file.add_step("prompts.open", parameters={"path": "own.csv"}), prompts)
+    bench = FakeBench(file)
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "2")
+        shown = screen_text(bench.app)
+        assert "5 rows rejected" in shown
+        assert all(reason in shown for reason in reasons[:3])
+        assert "and 2 more: i shows them" in shown
 
 
 # ---- Sweep
