@@ -168,9 +168,9 @@ async def _start_sweep(session: Path) -> None:
         ("models.load", {"source": "zoo:tpp"}),
         ("prompts.make", {"task": "tpp", "n": 20}),
         ("circuits.head_sweep", {"model": "@1", "prompts": "@2"}),
-        ("prompts.make", {"task": "tpp", "n": 60000}),
+        ("prompts.make", {"task": "tpp", "n": 100000}),
     ):
         await client.run(operation, values)
         assert await ended.get() == "done"
-    await client.run("circuits.head_sweep", {"model": "@1", "prompts": f"@{LONG}"})
+    await client.run("circuits.head_sweep", {"model": "@1", "prompts": f"@{LONG}", "batch": 200})
     await client.close()
