@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 HEAVY = (
     "torch",
@@ -40,7 +41,12 @@ print("heavy:", [name for name in %r if name in sys.modules])
 
 def test_the_screen_loads_no_torch_and_its_views_only_when_shown() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT % (HEAVY,)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", SCRIPT % (HEAVY,)],
+        cwd=Path(__file__).parents[2],  # for `tests`, which is not installed
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     panes, heavy = done.stdout.splitlines()[-2:]
