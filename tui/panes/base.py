@@ -88,6 +88,7 @@ class Pane(Vertical):
         self._changes: Changes = frozenset()
         self._refresh_waits = False
         self._failure = ""
+        self._title_written = ""
         self._ready = False  # mounted, with its widgets
 
     # ---- what a view says about itself
@@ -274,7 +275,9 @@ class Pane(Vertical):
         parts.append(_without(self.view.title, self.heading()))
         marker = "▶ " if self.has_focus_within else "  "
         title = marker + " · ".join(p for p in parts if p)
-        self.border_title = Content(title)
+        if title != self._title_written:  # setting it, even to the same, makes Textual render the whole view again
+            self._title_written = title
+            self.border_title = Content(title)
 
     def _empty_text(self) -> Content:
         if self._failure:
