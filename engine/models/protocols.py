@@ -25,7 +25,7 @@ class RotaryScaling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The shape of a decoder-only transformer."""
+    """The shape of a transformer that reads one sequence."""
 
     architecture: str  # gpt2, llama, gpt_neox, attn-only, ...
     n_layers: int
@@ -46,7 +46,9 @@ class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
     rotary_adjacent_pairs: bool = False
     rotary_scaling: RotaryScaling | None = None
     parallel_attn_mlp: bool = False
-    attn_scale: float = 0.0  # 0: sqrt(d_head)
+    attn_scale: float = 0.0  # scores are divided by it; 0: sqrt(d_head)
+    attention: Literal["causal", "bidirectional"] = "causal"
+    d_vocab_out: int = 0  # 0: as many logits as tokens; else the logits are of another vocabulary (Labels.outputs)
 
 
 @runtime_checkable
