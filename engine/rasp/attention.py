@@ -1,5 +1,5 @@
-"""What one attention head is made of (section 3, "Attention"): which query values attend to which key values, and that a
-query that selects nothing attends to the beginning of the sequence."""
+"""What one attention head is made of (section 3, "Attention"): which query values attend to which key values, and that
+a query that selects nothing attends to the beginning of the sequence."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from engine.rasp.value_sets import ValueSet
 
 _CACHED = 20_000
 _CACHED_CELLS = 20_000
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 
 
@@ -65,14 +66,15 @@ def pattern(
     return found
 
 
-def matrix(predicate: Predicate, keys: ValueSet, queries: ValueSet) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def matrix(predicate: Predicate, keys: ValueSet, queries: ValueSet) -> Bools:
     """Which query values (rows) select which key values (columns)."""
     if isinstance(predicate, Comparison):
         if predicate in (Comparison.TRUE, Comparison.FALSE):
             return np.full((len(queries), len(keys)), predicate is Comparison.TRUE)
         if _plain_numbers(keys) and _plain_numbers(queries):
             k, q = np.array(keys.values)[None, :], np.array(queries.values)[:, None]
-            return _VECTORISED[predicate](k, q)
+            found: Bools = _VECTORISED[predicate](k, q)
+            return found
     rows = [[bool(predicate(k, q)) for k in keys.values] for q in queries.values]
     return np.array(rows, dtype=bool).reshape(len(queries), len(keys))
 

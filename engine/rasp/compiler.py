@@ -86,8 +86,9 @@ class _Assembly:
         groups: dict[str, tuple[Value, ...] | None] = {
             "tokens": self.token_values,
             "indices": tuple(range(domain.max_len)),
-            "one": None,
         }
+        if self.construction.repaired or self._reads_one():
+            groups["one"] = None
         for node in self.layers.layer:
             label = names[node]
             extra = f"{label}_selector_width_attn_output" if isinstance(node, SelectorWidth) else None
@@ -108,7 +109,7 @@ class _Assembly:
                 residual.extend([f"{name}:{v}" for v in values])
         self.residual = tuple(residual)
         self.d_model = len(residual)
-        self.one = start["one"]
+        self.one = start.get("one", 0)
         place = {v: i for i, v in enumerate(self.token_values)}
         self.bos, self.pad = place[BOS], place[PAD]
         tokens_at = start["tokens"]
@@ -118,17 +119,28 @@ class _Assembly:
         self.tokens_dims = np.array([tokens_at + place[v] for v in vocab])
         self.dims: dict[Node, Ints] = {}
         self.attention_dim: dict[Node, int] = {}
-        for node in names:
-            if isinstance(node, Tokens):
-                self.dims[node] = self.tokens_dims
-            elif isinstance(node, Indices):
-                self.dims[node] = self.indices_dims
+        for source in names:
+            if isinstance(source, Tokens):
+                self.dims[source] = self.tokens_dims
+            elif isinstance(source, Indices):
+                self.dims[source] = self.indices_dims
         for node in self.layers.layer:
             first = start[names[node]]
             count = len(self.sets[node]) if node.encoding == "categorical" else 1
             self.dims[node] = np.arange(first, first + count)
             if isinstance(node, SelectorWidth):
                 self.attention_dim[node] = start[f"{names[node]}_selector_width_attn_output"]
+
+    def _reads_one(self) -> bool:
+        """Lookups and sums do without; then the original leaves the direction out."""
+        for node in self.layers.layer:
+            if isinstance(node, Map) and node.inner.encoding == "categorical":
+                continue
+            if isinstance(node, SequenceMap) and same_source(*node.inputs):
+                continue
+            if not isinstance(node, LinearSequenceMap):
+                return True
+        return False
 
     def compiled(self) -> Compiled:
         layers, names = self.layers, self.names
@@ -211,7 +223,8 @@ class _Assembly:
         count = len(self.token_values)
         embed = np.zeros((count, self.d_model), np.float32)
         embed[np.arange(count), self.token_dims_at + np.arange(count)] = 1
-        embed[:, self.one] = 1
+        if "one" in self.residual:
+            embed[:, self.one] = 1
         positions = np.zeros((self.domain.max_len + 1, self.d_model), np.float32)
         positions[1 + np.arange(self.domain.max_len), self.indices_dims] = 1
         return {"embed.W_E": embed, "pos_embed.W_pos": positions}
@@ -299,8 +312,9 @@ class _Assembly:
         names, layers = self.names, self.layers
         tokens = next(node for node in names if isinstance(node, Tokens))
         indices = next((node for node in names if isinstance(node, Indices)), None)
-        bare = {node: names[tokens] for node in names if isinstance(node, Tokens)}
-        bare |= {node: names[indices] for node in names if isinstance(node, Indices) and indices is not None}
+        bare: dict[Node, str] = {node: names[tokens] for node in names if isinstance(node, Tokens)}
+        if indices is not None:
+            bare |= {node: names[indices] for node in names if isinstance(node, Indices)}
         found = [
             Variable(
                 names[tokens],

@@ -92,7 +92,8 @@ def _norm(x: Array, state: dict[str, Array], name: str) -> Array:
     if gain is None:
         return x
     x = x - x.mean(-1, keepdims=True)
-    return x / np.sqrt((x * x).mean(-1, keepdims=True) + x.dtype.type(_EPS)) * gain + state.get(name + ".b", 0)
+    normed: Array = x / np.sqrt((x * x).mean(-1, keepdims=True) + x.dtype.type(_EPS)) * gain + state.get(name + ".b", 0)
+    return normed
 
 
 def decode(compiled: Compiled, logits: Array, lengths: Sequence[int]) -> list[list[Value]]:

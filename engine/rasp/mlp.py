@@ -109,7 +109,7 @@ def width(most: int, outputs: int, categorical: bool, construction: Construction
     """1 / (d + 1), which attention left, to d; and at BOS, away with both that and what comes of it.
     Sources: the number, one, BOS. Targets: the outputs, then the number."""
     d = np.arange(most, -1, -1)
-    x = 1.0 / (d + 1.0)
+    x: Floats = np.reciprocal(d + 1.0)
     ladder = _ladder(x, d if categorical else d.astype(np.float64), (float(x[0]), 1.0), construction, label)
     if not construction.repaired:
         return _block(ladder, [0, outputs] if categorical else [outputs], [-1.0, -1.0] if categorical else [-1.0])
@@ -144,4 +144,12 @@ def _block(ladder: thresholds.Ladder, cleaned: Any, amounts: Any) -> Block:
         writes.append(np.asarray(cleaned, dtype=np.intp))
         out.append(np.asarray(amounts, dtype=np.float64))
         count += 1
-    return Block(count, *(np.concatenate(part) for part in (reads, into, weights, of, writes, out)))
+    return Block(
+        count,
+        np.concatenate(reads),
+        np.concatenate(into),
+        np.concatenate(weights),
+        np.concatenate(of),
+        np.concatenate(writes),
+        np.concatenate(out),
+    )

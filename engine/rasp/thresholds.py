@@ -86,7 +86,7 @@ def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float], label: str) 
 
 
 def lines(x: Floats, to: Floats, reach: tuple[float, float]) -> Ladder:
-    """Straight lines from value to value, flat beyond the ends: one unit per bend, seen from the value between the
+    """Straight lines from value to value, which go on beyond the ends: one unit per bend, seen from the value between the
     falling and the rising units that makes their terms smallest."""
     kept = np.append(True, np.diff(x) >= RESOLUTION * np.maximum(np.abs(x[1:]), np.abs(x[:-1])))
     x, to = x[kept], to[kept]
@@ -159,6 +159,8 @@ def _changes(
         rise = (to[k] - to[k - 1]) * sign
         none = np.zeros(len(k), dtype=np.intp)
         return [(plus, none, rise), (minus, none, -rise)]
+    some = to[k] != to[k - 1]  # the original writes a step of nothing too: units, but no weights
+    k, plus, minus, sign = k[some], plus[some], minus[some], sign[some]
     new, old = to[k].astype(np.intp), to[k - 1].astype(np.intp)
     return [(plus, new, sign), (minus, new, -sign), (plus, old, -sign), (minus, old, sign)]
 

@@ -152,6 +152,7 @@ def dynamic_check(program: SOp, domain: Domain, inputs: Sequence[Sequence[Value]
             if odd is not None:
                 place = f" ({where(node)})" if node.line else ""
                 found[node] = (
-                    f"'{names[node]}'{place} averages: on {list(row)} it gives {odd!r}, which '{names[node.sop]}' is nowhere"
+                    f"'{names[node]}'{place} averages: on {list(row)} it gives {odd!r}, "
+                    f"which '{names[node.sop]}' is nowhere"
                 )
     return [found[node] for node in aggregates if node in found]
