@@ -86,7 +86,7 @@ def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float], label: str) 
 
 
 def lines(x: Floats, to: Floats, reach: tuple[float, float]) -> Ladder:
-    """Straight lines from value to value, which go on beyond the ends: one unit per bend, seen from the value between the
+    """Straight lines from value to value, going on beyond the ends: one unit per bend, seen from the value between the
     falling and the rising units that makes their terms smallest."""
     kept = np.append(True, np.diff(x) >= RESOLUTION * np.maximum(np.abs(x[1:]), np.abs(x[:-1])))
     x, to = x[kept], to[kept]
