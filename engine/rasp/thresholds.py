@@ -4,8 +4,8 @@
 A step between the values u < w is a pair of units that differ by one, ReLU(L (x - t) + 1) - ReLU(L (x - t)), or seen
 from above, 1 - ReLU(L (t - x) + 1) + ReLU(L (t - x)) and so on. In float32 both lose what L |x - t| exceeds 2^24 by, so
 
-- L and L t are chosen per threshold: L a power of two of at least 4 / (w - u), and L t a whole number, so that the two
-  units round alike; the slope lies inside the middle half of the gap, so that noise in x does not show;
+- L and L t are chosen per threshold: L a power of two of at least 2 / (w - u), and L t a number of quarters, so that the
+  two units round alike; the slope stays a sixth of the gap away from either value, so that noise in x does not show;
 - each threshold is seen from the side on which x stays nearer to it;
 - a threshold stands only where the function changes;
 - a numerical function of many values is drawn as straight lines where those lose less (1/(d+1) -> d needs units of one
@@ -71,8 +71,8 @@ def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float], label: str) 
             f"'{label}' tells {float(u[i])!r} from {float(w[i])!r}, which are too close for float32",
             remedy="round before comparing, or use fewer values",
         )
-    scale = np.exp2(np.ceil(np.log2(4 / (w - u)))) if len(k) else np.zeros(0)
-    top = np.round(scale * (u + w) / 2 + 0.5)  # L t: the step rises from (top - 1) / L to top / L
+    scale = np.exp2(np.ceil(np.log2(2 / (w - u)))) if len(k) else np.zeros(0)
+    top = np.round(4 * (scale * (u + w) / 2 + 0.5)) / 4  # L t: the step rises from (top - 1) / L to top / L
     falling = (u + w) / 2 - reach[0] <= reach[1] - (u + w) / 2
     slope = np.repeat(np.where(falling, -scale, scale), 2)
     more = np.where(falling, top, 1 - top)
@@ -126,7 +126,7 @@ def numerical(x: Floats, to: Floats, reach: tuple[float, float], label: str) -> 
     t = (x[1:] + x[:-1]) / 2
     nearer = np.minimum(t - reach[0], reach[1] - t)
     with np.errstate(divide="ignore"):
-        lost = 2 * _LOSS * float(np.sum(rises * np.where(rises > 0, 8 * nearer / gaps + 1, 0)))
+        lost = 2 * _LOSS * float(np.sum(rises * np.where(rises > 0, 4 * nearer / gaps + 1, 0)))
     if lost <= _STEPS_ARE_FINE:
         return steps(x, to, reach, label)
     size = np.maximum(np.abs(x[1:]), np.abs(x[:-1]))
