@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from engine.rasp.compiled import BOS, PAD, Domain
@@ -31,6 +32,25 @@ from sessions.errors import CallError
 _JOINED = {SelectorAnd: "&", SelectorOr: "|", SelectorNot: "~"}
 
 
+class CannotCompile(CallError):
+    """What is wrong with one node; `line` and `column` (from 1; 0: unknown) say where its text stands."""
+
+    def __init__(self, what: str, node: Node, remedy: str = "") -> None:
+        super().__init__(what, f"line {node.line}" if node.line else "", remedy)
+        self.line, self.column, self.length = node.line, node.column, 1
+
+
+@contextmanager
+def placed(node: Node) -> Iterator[None]:
+    """What goes wrong inside is said of this node."""
+    try:
+        yield
+    except CannotCompile:
+        raise
+    except CallError as error:
+        raise CannotCompile(error.what, node, error.remedy) from error
+
+
 def check(program: SOp) -> None:
     """CallError names the first node that cannot be compiled (inputs before what reads them), by its label and line."""
     check_nodes(program, nodes(program), labels(program))
@@ -38,16 +58,16 @@ def check(program: SOp) -> None:
 
 def check_nodes(program: Node, order: Sequence[Node], names: dict[Node, str]) -> None:
     if not isinstance(program, SOp):
-        raise CallError(f"the program ends in the selector '{names[program]}'", where(program), "end it in an s-op")
+        raise CannotCompile(f"the program ends in the selector '{names[program]}'", program, "end it in an s-op")
     for node in order:
         problem = _problem(node, names)
         if problem is not None:
             what, remedy = problem
-            raise CallError(f"'{names[node]}' {what}", where(node), remedy)
+            raise CannotCompile(f"'{names[node]}' {what}", node, remedy)
     if isinstance(program, Tokens | Indices):
-        raise CallError(f"the program is '{names[program]}' alone", where(program), "apply an operation to it")
+        raise CannotCompile(f"the program is '{names[program]}' alone", program, "apply an operation to it")
     if not any(isinstance(node, Tokens) for node in order):
-        raise CallError("the program does not read tokens", where(program), "let something depend on tokens")
+        raise CannotCompile("the program does not read tokens", program, "let something depend on tokens")
 
 
 def check_domain(domain: Domain) -> None:
@@ -65,10 +85,6 @@ def check_domain(domain: Domain) -> None:
         raise CallError("a value is in the vocabulary twice", remedy="list every value once (1, 1.0 and true are one)")
     if any(v is None or v != v for v in domain.vocab):
         raise CallError("None cannot be a token", remedy="use a word or a number")
-
-
-def where(node: Node) -> str:
-    return f"line {node.line}" if node.line else ""
 
 
 def _problem(node: Node, names: dict[Node, str]) -> tuple[str, str] | None:
@@ -150,7 +166,7 @@ def dynamic_check(program: SOp, domain: Domain, inputs: Sequence[Sequence[Value]
             known = set(values[node.sop])
             odd = next((v for v in values[node] if v is not None and v not in known), None)
             if odd is not None:
-                place = f" ({where(node)})" if node.line else ""
+                place = f" (line {node.line})" if node.line else ""
                 found[node] = (
                     f"'{names[node]}'{place} averages: on {list(row)} it gives {odd!r}, "
                     f"which '{names[node.sop]}' is nowhere"

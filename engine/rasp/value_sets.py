@@ -22,6 +22,7 @@ from engine.rasp.language import (
     SOp,
     Tokens,
 )
+from engine.rasp.validation import CannotCompile, placed
 from sessions.errors import CallError
 
 MOST_VALUES = 100_000  # of one s-op
@@ -92,7 +93,8 @@ def infer(
     found: dict[SOp, ValueSet] = {}
     for node in order:
         if node in needed and isinstance(node, SOp):
-            found[node] = _set_of(node, found, domain, construction, labels)
+            with placed(node):
+                found[node] = _set_of(node, found, domain, construction, labels)
     for node in order:
         if isinstance(node, Aggregate) and node.encoding == "numerical":
             _check_zero_one(node, found[node.sop], construction, labels)
@@ -120,11 +122,10 @@ def _set_of(
                 return known[node.sop]
             return averages(known[node.sop], domain.max_len, construction)
         case _:
-            raise CallError(f"'{labels[node]}' cannot be compiled", _where(node))
+            raise CallError(f"'{labels[node]}' cannot be compiled")
     if len(out) > MOST_VALUES:
         raise CallError(
             f"'{labels[node]}' can take {len(out):,} values, more than {MOST_VALUES:,}",
-            _where(node),
             "use a smaller vocabulary or max_len",
         )
     return out
@@ -244,7 +245,6 @@ def _sums(node: LinearSequenceMap, first: ValueSet, second: ValueSet, label: str
     if pairs > MOST_PAIRS:
         raise CallError(
             f"'{label}' adds {len(first):,} and {len(second):,} values: {pairs:,} sums",
-            _where(node),
             "use a smaller vocabulary or max_len, or do not map the sum",
         )
     a, b = node.factors
@@ -258,9 +258,9 @@ def _sums(node: LinearSequenceMap, first: ValueSet, second: ValueSet, label: str
 def _check_zero_one(node: Aggregate, of: ValueSet, construction: Construction, labels: dict[Node, str]) -> None:
     for v in of.values:
         if not isinstance(v, int | float) or (v if construction.repaired else int(v)) not in (0, 1):
-            raise CallError(
+            raise CannotCompile(
                 f"'{labels[node]}' averages '{labels[node.sop]}', which can be {v!r}; only 0 and 1 can be averaged",
-                _where(node),
+                node,
                 "aggregate a comparison (its values are true and false)",
             )
 
@@ -285,7 +285,3 @@ def _by_value_or_text(a: Value, b: Value) -> int:
 def _make_room(cache: dict[Any, Any]) -> None:
     if len(cache) >= _CACHED_TABLES:
         cache.clear()
-
-
-def _where(node: Node) -> str:
-    return f"line {node.line}" if node.line else ""
