@@ -56,7 +56,7 @@ def sample_many(
         elif one.behaviour in seen_behaviours:
             by_behaviour += 1
         if not unique or (one.tokens not in seen_tokens and one.behaviour not in seen_behaviours):
-            found.append(one)
+            found.append(one._replace(compiled=None))  # a thousand models are much memory
             in_vain = 0
         seen_tokens.add(one.tokens)
         seen_behaviours.add(one.behaviour)

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from engine.rasp.compiled import Compiled, Domain
+from engine.rasp.compiler import compile_program
 from engine.rasp.language import Comparison, SOp
 from engine.rasp.sampling import evaluation
 from engine.rasp.sampling.evaluation import Values
@@ -36,6 +38,7 @@ class Sampled(NamedTuple):
     tokens: tuple[int, ...]  # the program as `tokens.tokenise` writes it
     behaviour: bytes  # 16 bytes: equal for programs with equal outputs on a fixed set of inputs (all, in small domains)
     restarts: int  # programs that were begun and thrown away for this one
+    compiled: Compiled | None = None  # compiling is the last test, and what it made
 
 
 class _DrawError(Exception):
@@ -63,6 +66,7 @@ class Sampler:
         self.rng = rng
         self.settings = settings
         self._trials = trials(settings)
+        self._domain = Domain(tuple(range(settings.vocab_size)), settings.max_len)
         self._known: dict[tuple[object, ...], Sop | _DrawError] = {}
         self._keys = 0
         test = self._trials.test
@@ -246,6 +250,10 @@ class Sampler:
         if exact and (ran.mixed & ~ran.undefined).any():
             return None
         program, classes = built(self._scope, entries)
+        try:
+            compiled = compile_program(program, self._domain)
+        except CallError:  # numbers too close to tell apart in float32, or too many of them
+            return None
         return Sampled(
             program=program,
             length=len(entries),
@@ -254,4 +262,5 @@ class Sampler:
             tokens=tuple(tokenise(program)),
             behaviour=behaviour(ran, domain),
             restarts=restarts,
+            compiled=compiled,
         )
