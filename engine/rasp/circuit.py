@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from engine.rasp.compiled import Compiled, Variable
 from sessions.artifacts import Edge, Node
-from sessions.components import Component, Embed, Head, Logits, Mlp
+from sessions.components import Component, Embed, Head, HeadInput, Logits, Mlp
 
-_PORTS = ("k", "q", "v")
+_PORTS: tuple[HeadInput, ...] = ("k", "q", "v")
 
 
 class Read(NamedTuple):

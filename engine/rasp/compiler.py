@@ -29,7 +29,7 @@ from engine.rasp.language import (
     nodes,
 )
 from engine.rasp.layering import Layers, allocate
-from engine.rasp.validation import CannotCompile, check_domain, check_nodes, placed
+from engine.rasp.validation import CompileError, check_domain, check_nodes, placed
 from engine.rasp.value_sets import (
     DROPPED,
     NOTHING,
@@ -94,7 +94,7 @@ class _Assembly:
             extra = f"{label}_selector_width_attn_output" if isinstance(node, SelectorWidth) else None
             for name in (label, extra):
                 if name in groups:
-                    raise CannotCompile(f"two things are called '{name}'", node, "rename one of them")
+                    raise CompileError(f"two things are called '{name}'", node, "rename one of them")
             groups[label] = self.sets[node].values if node.encoding == "categorical" else None
             if extra is not None:
                 groups[extra] = None
@@ -244,7 +244,7 @@ class _Assembly:
         except CallError:
             raise
         except Exception as error:
-            raise CannotCompile(f"the predicate of '{self.names[selector]}' fails: {error}", selector) from error
+            raise CompileError(f"the predicate of '{self.names[selector]}' fails: {error}", selector) from error
 
     def _write_head(self, node: SOp, p: Pattern, w_q: Array, w_k: Array, w_v: Array, w_o: Array) -> None:
         selector = node.inputs[0]
@@ -299,7 +299,7 @@ class _Assembly:
             result = np.where(to[kept] == NOTHING, -1, to[kept])
         at_values = numbers(self.sets[x], names[x])[kept]
         if not len(at_values):
-            raise CannotCompile(f"'{label}' has no value at all", node, "its function is not defined anywhere")
+            raise CompileError(f"'{label}' has no value at all", node, "its function is not defined anywhere")
         block = mlp.of_number(at_values, result, outputs, construction, label)
         return block, np.array([self.dims[x][0], self.one, self.bos_dim]), out
 

@@ -4,7 +4,7 @@
 A step between the values u < w is a pair of units that differ by one, ReLU(L (x - t) + 1) - ReLU(L (x - t)), or seen
 from above, 1 - ReLU(L (t - x) + 1) + ReLU(L (t - x)) and so on. In float32 both lose what L |x - t| exceeds 2^24 by, so
 
-- L and L t are chosen per threshold: L a power of two of at least 2 / (w - u), and L t a number of quarters, so that the
+- L and L t are chosen per threshold: L a power of two of at least 2 / (w - u), L t a number of quarters, so that the
   two units round alike; the slope stays a sixth of the gap away from either value, so that noise in x does not show;
 - each threshold is seen from the side on which x stays nearer to it;
 - a threshold stands only where the function changes;

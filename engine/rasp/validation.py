@@ -32,7 +32,7 @@ from sessions.errors import CallError
 _JOINED = {SelectorAnd: "&", SelectorOr: "|", SelectorNot: "~"}
 
 
-class CannotCompile(CallError):
+class CompileError(CallError):
     """What is wrong with one node; `line` and `column` (from 1; 0: unknown) say where its text stands."""
 
     def __init__(self, what: str, node: Node, remedy: str = "") -> None:
@@ -45,10 +45,10 @@ def placed(node: Node) -> Iterator[None]:
     """What goes wrong inside is said of this node."""
     try:
         yield
-    except CannotCompile:
+    except CompileError:
         raise
     except CallError as error:
-        raise CannotCompile(error.what, node, error.remedy) from error
+        raise CompileError(error.what, node, error.remedy) from error
 
 
 def check(program: SOp) -> None:
@@ -58,16 +58,16 @@ def check(program: SOp) -> None:
 
 def check_nodes(program: Node, order: Sequence[Node], names: dict[Node, str]) -> None:
     if not isinstance(program, SOp):
-        raise CannotCompile(f"the program ends in the selector '{names[program]}'", program, "end it in an s-op")
+        raise CompileError(f"the program ends in the selector '{names[program]}'", program, "end it in an s-op")
     for node in order:
         problem = _problem(node, names)
         if problem is not None:
             what, remedy = problem
-            raise CannotCompile(f"'{names[node]}' {what}", node, remedy)
+            raise CompileError(f"'{names[node]}' {what}", node, remedy)
     if isinstance(program, Tokens | Indices):
-        raise CannotCompile(f"the program is '{names[program]}' alone", program, "apply an operation to it")
+        raise CompileError(f"the program is '{names[program]}' alone", program, "apply an operation to it")
     if not any(isinstance(node, Tokens) for node in order):
-        raise CannotCompile("the program does not read tokens", program, "let something depend on tokens")
+        raise CompileError("the program does not read tokens", program, "let something depend on tokens")
 
 
 def check_domain(domain: Domain) -> None:

@@ -22,7 +22,7 @@ from engine.rasp.language import (
     SOp,
     Tokens,
 )
-from engine.rasp.validation import CannotCompile, placed
+from engine.rasp.validation import CompileError, placed
 from sessions.errors import CallError
 
 MOST_VALUES = 100_000  # of one s-op
@@ -258,7 +258,7 @@ def _sums(node: LinearSequenceMap, first: ValueSet, second: ValueSet, label: str
 def _check_zero_one(node: Aggregate, of: ValueSet, construction: Construction, labels: dict[Node, str]) -> None:
     for v in of.values:
         if not isinstance(v, int | float) or (v if construction.repaired else int(v)) not in (0, 1):
-            raise CannotCompile(
+            raise CompileError(
                 f"'{labels[node]}' averages '{labels[node.sop]}', which can be {v!r}; only 0 and 1 can be averaged",
                 node,
                 "aggregate a comparison (its values are true and false)",
