@@ -123,6 +123,8 @@ def _set_of(
             return averages(known[node.sop], domain.max_len, construction)
         case _:
             raise CallError(f"'{labels[node]}' cannot be compiled")
+    if not len(out):
+        raise CallError(f"'{labels[node]}' has no value at all", remedy="its function is not defined anywhere")
     if len(out) > MOST_VALUES:
         raise CallError(
             f"'{labels[node]}' can take {len(out):,} values, more than {MOST_VALUES:,}",

@@ -82,7 +82,12 @@ def defined(compiled: Compiled, row: Sequence[Value]) -> dict[Node, Any] | None:
 
 
 def ideal(compiled: Compiled, rows: Sequence[Sequence[Value]]) -> tuple[Array, Array]:
-    """The residual stream as the values say it should be [batch, pos, d_model], and where that is known."""
+    """The residual stream as the values say it should be [batch, pos, d_model], and where that is known: a number cannot
+    be None, so what comes of a None that passed through a number is not."""
+    through_number: set[Node] = set()
+    for node in nodes(compiled.program):
+        if getattr(node, "encoding", "") == "numerical" or any(child in through_number for child in node.inputs):
+            through_number.add(node)
     residual = {name: i for i, name in enumerate(compiled.residual)}
     longest = max(map(len, rows)) + 1
     resid = np.zeros((len(rows), longest, compiled.d_model))
@@ -102,7 +107,9 @@ def ideal(compiled: Compiled, rows: Sequence[Sequence[Value]]) -> tuple[Array, A
                 if v.encoding == "numerical":
                     known[b, p, v.dims[0]] = value is not None
                     resid[b, p, v.dims[0]] = value or 0
-                elif value is not None:
+                elif value is None:
+                    known[b, p, list(v.dims)] = v.node not in through_number
+                else:
                     assert v.values is not None
                     resid[b, p, v.dims[v.values.index(value)]] = 1
     return resid, known

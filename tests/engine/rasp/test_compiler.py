@@ -229,6 +229,12 @@ def test_what_grows_too_large_is_said_before_memory_is_gone() -> None:
         compile_program(both, Domain(tuple(range(900)), 900))
 
 
+def test_an_s_op_without_values_is_refused() -> None:
+    for nothing in (Map(f("None"), tokens), Map(f("x / 0"), fractions())):
+        with pytest.raises(CallError, match="no value at all"):
+            compile_program(nothing, SMALL)
+
+
 def test_values_too_close_for_float32_are_refused() -> None:
     close = Map(f("x == 0.3"), numerical(Map(f("0.1 + 0.2 if x else 0.3"), tokens)), simplify=False)
     with pytest.raises(CallError, match="too close"):
