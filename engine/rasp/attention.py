@@ -9,10 +9,9 @@ import numpy as np
 
 from engine.rasp.compiled import Construction
 from engine.rasp.language import Comparison, Predicate
+from engine.rasp.remembered import Remembered
 from engine.rasp.value_sets import ValueSet
 
-_CACHED = 20_000
-_CACHED_CELLS = 20_000
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -30,7 +29,7 @@ class Pattern(NamedTuple):
     d_head: int  # what the head needs
 
 
-_patterns: dict[Any, Pattern] = {}
+_patterns: Remembered[Pattern] = Remembered()
 
 
 def pattern(
@@ -59,11 +58,7 @@ def pattern(
         width,
         max(n + 2, width),
     )
-    if n * m <= _CACHED_CELLS:
-        if len(_patterns) >= _CACHED:
-            _patterns.clear()
-        _patterns[key] = found
-    return found
+    return _patterns.keep(key, found, 3 * len(reads))
 
 
 def matrix(predicate: Predicate, keys: ValueSet, queries: ValueSet) -> Bools:

@@ -37,7 +37,7 @@ def writer(variable: Variable) -> Component:
 
 
 def reads(compiled: Compiled) -> list[Read]:
-    """Every use of a variable, operations in the order of `variables`. Constants (the one, and the beginning token where
+    """Every use of a variable, in the order of `variables`. Constants (the one, and the beginning token where
     it only cleans up) are left out: they carry nothing from the input."""
     written = {v.label: writer(v) for v in compiled.variables}
     found: list[Read] = []

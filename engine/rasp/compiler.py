@@ -29,6 +29,7 @@ from engine.rasp.language import (
     nodes,
 )
 from engine.rasp.layering import Layers, allocate
+from engine.rasp.remembered import Remembered
 from engine.rasp.validation import CompileError, check_domain, check_nodes, placed
 from engine.rasp.value_sets import (
     DROPPED,
@@ -46,6 +47,8 @@ from sessions.errors import CallError
 MOST_WEIGHTS = 2**29  # 2 GiB
 
 Ints = np.ndarray[Any, np.dtype[np.intp]]
+
+_blocks: Remembered[mlp.Block] = Remembered()
 
 
 def compile_program(program: SOp, domain: Domain, construction: Construction = OURS) -> Compiled:
@@ -166,7 +169,7 @@ class _Assembly:
 
         d = self.d_model
         w_q = np.zeros((n_layers, n_heads, d, d_head), np.float32)
-        w_k, w_v = np.zeros_like(w_q), np.zeros_like(w_q)
+        w_k, w_v = np.zeros(w_q.shape, np.float32), np.zeros(w_q.shape, np.float32)
         w_o = np.zeros((n_layers, n_heads, d_head, d), np.float32)
         w_in = np.zeros((n_layers, d, d_mlp), np.float32)
         w_out = np.zeros((n_layers, d_mlp, d), np.float32)
@@ -265,33 +268,56 @@ class _Assembly:
 
     def _block(self, node: SOp) -> tuple[mlp.Block, Ints, Ints]:
         """Hidden units, and which directions their sources and targets are."""
-        construction, names = self.construction, self.names
-        label, out = names[node], self.dims[node]
-        outputs = len(out)
+        dims, out = self.dims, self.dims[node]
         if isinstance(node, SelectorWidth):
             at = self.attention_dim[node]
-            categorical = node.encoding == "categorical"
-            block = mlp.width(self.domain.max_len, outputs, categorical, construction, label)
-            return block, np.array([at, self.one, self.bos_dim]), np.append(out, at)
+            return self._units(node), np.array([at, self.one, self.bos_dim]), np.append(out, at)
         if isinstance(node, LinearSequenceMap):
-            return mlp.linear(*node.factors), np.array([self.dims[child][0] for child in node.inputs]), out
+            return mlp.linear(*node.factors), np.array([dims[child][0] for child in node.inputs]), out
+        x = node.inputs[0]
+        if isinstance(node, SequenceMap) and not same_source(*node.inputs):
+            return self._units(node), np.concatenate([dims[x], dims[node.inputs[1]], [self.one]]), out
+        if x.encoding == "categorical":
+            return self._units(node), dims[x], out
+        return self._units(node), np.array([dims[x][0], self.one, self.bos_dim]), out
+
+    def _units(self, node: SOp) -> mlp.Block:
+        """Made once for a function and its value sets."""
+        key = (
+            type(node),
+            node.encoding,
+            getattr(node, "f", self.domain.max_len),
+            *(self.sets.get(child) for child in node.inputs),
+            self.construction,
+            [child.encoding for child in node.inputs if isinstance(child, SOp)] == ["numerical"],
+        )
+        known = _blocks.get(key)
+        if known is not None:
+            return known
+        found = self._make_units(node)
+        return _blocks.keep(key, found, 3 * (len(found.reads) + len(found.of)))
+
+    def _make_units(self, node: SOp) -> mlp.Block:
+        construction, names = self.construction, self.names
+        label, outputs = names[node], len(self.dims[node])
+        if isinstance(node, SelectorWidth):
+            categorical = node.encoding == "categorical"
+            return mlp.width(self.domain.max_len, outputs, categorical, construction, label)
         if isinstance(node, SequenceMap):
             x, y = node.inputs
             table = image_of_sequence_map(node, self.sets, label)
-            if same_source(x, y):
-                return mlp.lookup(table), self.dims[x], out
-            return mlp.pairs(table, len(self.sets[x]), len(self.sets[y])), self._with_one(x, y), out
+            return mlp.lookup(table) if same_source(x, y) else mlp.pairs(table, len(self.sets[x]), len(self.sets[y]))
         assert isinstance(node, Map)
         x = node.inner
         table = image(node.f, self.sets[x], label)
         if x.encoding == "categorical" and node.encoding == "categorical":
-            return mlp.lookup(table), self.dims[x], out
+            return mlp.lookup(table)
         to = np.array(table.to)
         if node.encoding == "numerical":
             values = numbers(table.out, label)
             if x.encoding == "categorical":
                 weights = np.where(to >= 0, values[np.maximum(to, 0)], 0.0) if len(values) else np.zeros(len(to))
-                return mlp.weigh(weights, construction), self.dims[x], out
+                return mlp.weigh(weights, construction)
             kept = to >= 0
             result: Any = values[to[kept]]
         else:
@@ -300,11 +326,7 @@ class _Assembly:
         at_values = numbers(self.sets[x], names[x])[kept]
         if not len(at_values):
             raise CompileError(f"'{label}' has no value at all", node, "its function is not defined anywhere")
-        block = mlp.of_number(at_values, result, outputs, construction, label)
-        return block, np.array([self.dims[x][0], self.one, self.bos_dim]), out
-
-    def _with_one(self, *sops: Node) -> Ints:
-        return np.concatenate([*(self.dims[sop] for sop in sops), [self.one]])
+        return mlp.of_number(at_values, result, outputs, construction, label)
 
     def _variables(self, units: dict[Node, Units]) -> tuple[Variable, ...]:
         """The inputs, then operations in the order of the half layers that write them."""

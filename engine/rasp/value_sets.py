@@ -22,13 +22,13 @@ from engine.rasp.language import (
     SOp,
     Tokens,
 )
+from engine.rasp.remembered import Remembered
 from engine.rasp.validation import CompileError, placed
 from sessions.errors import CallError
 
 MOST_VALUES = 100_000  # of one s-op
 MOST_PAIRS = 4_000_000  # of values that a two-argument function is tried on
-_CACHED_VALUES = 2_000  # larger tables are not kept
-_CACHED_TABLES = 20_000
+_AS_PYTHON = 2_000  # sums of numbers: beyond it in numpy, which is faster
 DROPPED = -2  # f raised ArithmeticError: the value is assumed never to occur
 NOTHING = -1  # f gave None
 
@@ -46,18 +46,15 @@ class ValueSet:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __bool__(self) -> bool:
+        return True  # an empty set is one too
+
     @staticmethod
     def of(values: Iterable[Value]) -> ValueSet:
         """Of distinct values in any order; of those that compare equal, the first stands for all."""
         ordered = in_order(dict.fromkeys(values))
         key = (ordered, tuple(map(type, ordered)))
-        found = _sets.get(key)
-        if found is None:
-            found = ValueSet(ordered)
-            if len(ordered) <= _CACHED_VALUES:
-                _make_room(_sets)
-                _sets[key] = found
-        return found
+        return _sets.get(key) or _sets.keep(key, ValueSet(ordered), len(ordered))
 
 
 class Image(NamedTuple):
@@ -67,9 +64,8 @@ class Image(NamedTuple):
     to: tuple[int, ...]  # per input: which output value; NOTHING or DROPPED
 
 
-_sets: dict[Any, ValueSet] = {}
-_images: dict[Any, Image] = {}
-_ranges: dict[Any, ValueSet] = {}
+_sets: Remembered[ValueSet] = Remembered()
+_images: Remembered[Image] = Remembered()
 
 
 def infer(
@@ -135,16 +131,13 @@ def _set_of(
 
 def whole_numbers(stop: int) -> ValueSet:
     """0 to stop - 1."""
-    found = _ranges.get(stop)
-    if found is None:
-        found = _ranges[stop] = ValueSet.of(range(stop))
-    return found
+    return _sets.get(stop) or _sets.keep(stop, ValueSet.of(range(stop)), stop)
 
 
 def averages(of: ValueSet, most: int, construction: Construction) -> ValueSet:
     """Of up to `most` zeros and ones: k/n. (The original compiler has v/n only, and so misses 2/3.)"""
     key = (of, most, construction.repaired)
-    found = _ranges.get(key)
+    found = _sets.get(key)
     if found is None:
         if not construction.repaired:
             found = ValueSet.of(v / n for v in of.values for n in range(1, most + 1))
@@ -154,21 +147,14 @@ def averages(of: ValueSet, most: int, construction: Construction) -> ValueSet:
             found = ValueSet.of([0.0, 1.0])
         else:
             found = ValueSet.of(k / n for n in range(1, most + 1) for k in range(n + 1))
-        _make_room(_ranges)
-        _ranges[key] = found
+        _sets.keep(key, found, len(found))
     return found
 
 
 def image(f: Function, of: ValueSet, label: str) -> Image:
     """f over the set. ArithmeticError drops a value; any other error is the person's to see."""
     key = (f, of)
-    found = _images.get(key)
-    if found is None:
-        found = _images_of(f, ((v,) for v in of.values), label)
-        if len(of) <= _CACHED_VALUES:
-            _make_room(_images)
-            _images[key] = found
-    return found
+    return _images.get(key) or _images.keep(key, _images_of(f, ((v,) for v in of.values), label), len(of))
 
 
 def image_of_sequence_map(node: SequenceMap, known: dict[SOp, ValueSet], label: str) -> Image:
@@ -178,13 +164,7 @@ def image_of_sequence_map(node: SequenceMap, known: dict[SOp, ValueSet], label: 
         return image_of_pairs(node.f, known[first], known[second], label)
     of = known[first]
     key = (node.f, of, "diagonal")
-    found = _images.get(key)
-    if found is None:
-        found = _images_of(node.f, ((v, v) for v in of.values), label)
-        if len(of) <= _CACHED_VALUES:
-            _make_room(_images)
-            _images[key] = found
-    return found
+    return _images.get(key) or _images.keep(key, _images_of(node.f, ((v, v) for v in of.values), label), len(of))
 
 
 def same_source(a: Node, b: Node) -> bool:
@@ -203,10 +183,8 @@ def image_of_pairs(f: Function, first: ValueSet, second: ValueSet, label: str) -
                 f"'{label}' combines {len(first):,} and {len(second):,} values: {pairs:,} pairs",
                 remedy="use a smaller vocabulary or max_len",
             )
-        found = _images_of(f, ((v, w) for v in first.values for w in second.values), label)
-        if pairs <= _CACHED_VALUES:
-            _make_room(_images)
-            _images[key] = found
+        every = ((v, w) for v in first.values for w in second.values)
+        found = _images.keep(key, _images_of(f, every, label), pairs)
     return found
 
 
@@ -250,7 +228,7 @@ def _sums(node: LinearSequenceMap, first: ValueSet, second: ValueSet, label: str
             "use a smaller vocabulary or max_len, or do not map the sum",
         )
     a, b = node.factors
-    if pairs <= _CACHED_VALUES:
+    if pairs <= _AS_PYTHON:
         return ValueSet.of(a * v + b * w for v in first.values for w in second.values)
     x, y = numbers(first, label), numbers(second, label)
     sums = np.unique(a * x[:, None] + b * y[None, :])
@@ -282,8 +260,3 @@ def _by_value_or_text(a: Value, b: Value) -> int:
     except TypeError:
         x, y = str(a), str(b)
         return -1 if x < y else int(y < x)
-
-
-def _make_room(cache: dict[Any, Any]) -> None:
-    if len(cache) >= _CACHED_TABLES:
-        cache.clear()
