@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from engine.rasp.compiled import BOS, PAD, Domain
 from engine.rasp.functions import Value
@@ -146,29 +145,29 @@ def _problem(node: Node, names: dict[Node, str]) -> tuple[str, str] | None:
 
 
 def dynamic_check(program: SOp, domain: Domain, inputs: Sequence[Sequence[Value]]) -> list[str]:
-    """What cannot be seen without running: categorical aggregates that average, so that a value comes out that went in
-    nowhere. One sentence per such aggregate, with the first input that shows it."""
+    """What cannot be seen without running: categorical aggregates that average values that differ, which a one-hot
+    cannot hold (even where their mean happens to be another of the values). One sentence per such aggregate, with the
+    first input that shows it; inputs on which the program is not defined show nothing."""
     from engine.rasp.interpreter import evaluate_all
 
     names = labels(program)
-    aggregates = [n for n in nodes(program) if isinstance(n, Aggregate) and n.encoding == "categorical"]
+    watched = [n for n in nodes(program) if isinstance(n, Aggregate) and n.encoding == "categorical"]
     found: dict[Node, str] = {}
     for row in inputs:
-        if len(found) == len(aggregates):
+        if len(found) == len(watched):
             break
         try:
-            values: Any = evaluate_all(program, list(row), causal=domain.causal)
+            values = evaluate_all(program, list(row), causal=domain.causal)
         except (ValueError, TypeError, ArithmeticError):
-            continue  # not defined on this input
-        for node in aggregates:
+            continue
+        for node in watched:
             if node in found:
                 continue
-            known = set(values[node.sop])
-            odd = next((v for v in values[node] if v is not None and v not in known), None)
-            if odd is not None:
-                place = f" (line {node.line})" if node.line else ""
-                found[node] = (
-                    f"'{names[node]}'{place} averages: on {list(row)} it gives {odd!r}, "
-                    f"which '{names[node.sop]}' is nowhere"
-                )
-    return [found[node] for node in aggregates if node in found]
+            for selected in values[node.selector]:
+                several = list(dict.fromkeys(v for v, on in zip(values[node.sop], selected) if on))
+                if len(several) > 1:
+                    place = f" (line {node.line})" if node.line else ""
+                    mixed = " and ".join(map(repr, several[:2]))
+                    found[node] = f"'{names[node]}'{place} averages values that differ: {mixed} on {list(row)}"
+                    break
+    return [found[node] for node in watched if node in found]

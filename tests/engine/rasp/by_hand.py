@@ -82,8 +82,8 @@ def defined(compiled: Compiled, row: Sequence[Value]) -> dict[Node, Any] | None:
 
 
 def ideal(compiled: Compiled, rows: Sequence[Sequence[Value]]) -> tuple[Array, Array]:
-    """The residual stream as the values say it should be [batch, pos, d_model], and where that is known: a number is never
-    None, so what comes of a None that passed through a number is not."""
+    """The residual stream as the values say it should be [batch, pos, d_model], and where that is known: a number is
+    never None, so what comes of a None that passed through a number is not."""
     through_number: set[Node] = set()
     for node in nodes(compiled.program):
         if getattr(node, "encoding", "") == "numerical" or any(child in through_number for child in node.inputs):

@@ -76,15 +76,15 @@ def built(golden: Any) -> SOp:
                 node = SelectorWidth(*args)
             case "Select":
                 predicate = Comparison[d["predicate"]] if text is None else Function.parse(text)
-                node = Select(*args, predicate)
+                node = Select(args[0], args[1], predicate)
             case "Map":
                 node = Map(Function.parse(str(text)), *args, simplify=False)
             case "SequenceMap":
                 node = SequenceMap(Function.parse(str(text)), *args)
             case "LinearSequenceMap":
-                node = LinearSequenceMap(*args, *d["factors"])
+                node = LinearSequenceMap(args[0], args[1], *d["factors"])
             case _:
-                node = Aggregate(*args, d["default"])
+                node = Aggregate(args[0], args[1], d["default"])
         node = node.named(label.rsplit("_", 1)[0])
         if d.get("encoding") == "numerical":
             node = numerical(node)
