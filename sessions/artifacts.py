@@ -181,12 +181,15 @@ class WeightProcessing(msgspec.Struct, frozen=True, kw_only=True):
         return "+".join(done) if done else "as trained"
 
 
+Family = Literal["transformer", "rnn", "metamodel", "transformer_program"]
+
+
 class Model(Artifact, frozen=True, kw_only=True, tag="model"):
     """A handle to a model: enough to load it again and to know that it is the same one."""
 
     source: str  # `zoo:tpp`, a Hugging Face name, a folder, a .safetensors file, or `session:SHA256`
-    family: Literal["transformer", "rnn"]
-    architecture: str  # "gpt2", "llama", "gpt_neox", "attn-only", "mips-rnn"
+    family: Family
+    architecture: str  # "gpt2", "llama", "gpt_neox", "attn-only", "mips-rnn", "rasp"
     revision: str = ""
     sha256: str = ""  # of the weights as stored
     config: dict[str, Any] = {}

@@ -39,10 +39,10 @@ def sizes(
     kv_heads = c.n_kv_heads or c.n_heads
     attention = c.d_model * c.d_head * (2 * c.n_heads + 2 * kv_heads)
     mlp = c.d_model * c.d_mlp * (3 if c.gated_mlp else 2)
-    unembedding = scored * c.d_model * (c.d_vocab if vocabulary else 2)
+    unembedding = scored * c.d_model * (c.logits if vocabulary else 2)
     work = 2 * (pos * c.n_layers * (attention + mlp) + unembedding)
     floats = pos * (6 * c.d_model + 4 * c.n_heads * c.d_head + 3 * c.d_mlp + c.n_heads * pos)
-    floats += scored * (3 * c.d_vocab if vocabulary else 8)
+    floats += scored * (3 * c.logits if vocabulary else 8)
     by_work = max(1, int((CPU_WORK if device == "cpu" else GPU_WORK) / work))
     rows = min(by_work, rows_that_fit(4 * floats, device), most_rows or by_work)
     return Sizes(rows, min(prompts, rows), int(KEPT_SHARE * free_memory(device)))

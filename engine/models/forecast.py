@@ -32,7 +32,7 @@ def forecast(config: TransformerConfig, numbers: int, *, device: str, dtype: str
     size = BYTES[dtype]
     tokens = min(config.n_ctx, TOKENS)
     kept = config.n_layers * (2 * config.d_model + config.n_heads * config.d_head)
-    passing = 8 * config.d_model + 3 * config.d_mlp + config.d_vocab + config.n_heads * tokens
+    passing = 8 * config.d_model + 3 * config.d_mlp + config.logits + config.n_heads * tokens
     weights = numbers * size
     needed = weights + tokens * (kept + passing) * size
     if not staged:

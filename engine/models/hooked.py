@@ -157,6 +157,8 @@ def _their_config(config: TransformerConfig) -> HookedTransformerConfig:
         attn_only=not c.d_mlp,
         act_fn=c.act_fn if c.d_mlp else None,
         d_vocab=c.d_vocab,
+        d_vocab_out=c.logits,
+        attention_dir=c.attention,
         normalization_type={"LN": "LN", "RMS": "RMS", "none": None}[c.normalization],
         final_rms=c.normalization == "RMS",
         n_key_value_heads=c.n_kv_heads if c.n_kv_heads not in (0, c.n_heads) else None,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+    from engine.models.labels import Labels
+
 
 class RotaryScaling(msgspec.Struct, frozen=True, kw_only=True):
     """Llama 3's stretching of rotary frequencies: those with a wavelength beyond `original_ctx / low` are divided by
@@ -50,6 +52,11 @@ class TransformerConfig(msgspec.Struct, frozen=True, kw_only=True):
     attention: Literal["causal", "bidirectional"] = "causal"
     d_vocab_out: int = 0  # 0: as many logits as tokens; else the logits are of another vocabulary (Labels.outputs)
 
+    @property
+    def logits(self) -> int:
+        """How many logits there are at a position."""
+        return self.d_vocab_out or self.d_vocab
+
 
 @runtime_checkable
 class Tokenizer(Protocol):
@@ -67,6 +74,15 @@ class Tokenizer(Protocol):
     def token_texts(self, ids: list[int]) -> list[str]:
         """Each id as a person reads it."""
         ...
+
+
+@runtime_checkable
+class TwoVocabularies(Tokenizer, Protocol):
+    """The tokenizer of a model whose logits stand for other values than its tokens do, as compiled programs' do."""
+
+    pad_id: int | None  # fills up the shorter rows of a batch
+    masks_pad: bool  # the weights keep padding from being attended: rows of unequal length may share a batch
+    outputs: Tokenizer  # what answers are looked up in: its ids count logits
 
 
 class Cache(NamedTuple):
@@ -100,10 +116,12 @@ class Attended(Protocol):
 
 
 class TransformerModel(Protocol):
-    """A decoder-only transformer, evaluated without gradients. Prompts are right-padded: attention is causal, so
-    padding after the last token changes nothing before it, and no mask is needed."""
+    """A transformer of one stack, evaluated without gradients. Prompts are right-padded. Where attention is causal,
+    padding after the last token changes nothing before it, and no mask is needed; where it is bidirectional, rows of
+    unequal length come with padding tokens that the weights themselves do not attend to (see `prompts.tokenized`)."""
 
     handle: Model
+    labels: Labels | None  # what tokens, logits and directions mean; of compiled models
     config: TransformerConfig
     tokenizer: Tokenizer
     device: torch.device
@@ -188,4 +206,5 @@ __all__ = [
     "Tokenizer",
     "TransformerConfig",
     "TransformerModel",
+    "TwoVocabularies",
 ]

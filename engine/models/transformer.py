@@ -1,4 +1,4 @@
-"""A decoder-only transformer, run without hooks: fused weights, and passes that start and end where they are needed.
+"""A transformer of one stack, run without hooks: fused weights, and passes that start and end where they are needed.
 
 An ablation sweep runs a model thousands of times from the middle (reference: circuits.md, section e). What that takes,
 and nothing more, is here: a kept forward pass, and `run_from` a layer on a given residual stream. The inner functions
@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.models.labels import Labels
 from engine.models.protocols import Cache, Edit, Tokenizer, TransformerConfig
 from engine.models.rotary import rotary_table, rotate
 from engine.models.weights import Norm, arrange
@@ -41,6 +42,8 @@ class Attended(NamedTuple):
 class Transformer:
     """Implements `engine.models.protocols.TransformerModel` on weights named as HookedTransformer's state dict.
 
+    `labels` say what tokens, logits and residual directions mean, where that is known.
+
     CallError when the weights do not fit the configuration (all misfits in one sentence), or it names an activation
     that does not exist here.
     """
@@ -54,6 +57,7 @@ class Transformer:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        labels: Labels | None = None,
     ) -> None:
         if config.d_mlp and config.act_fn not in ACTIVATIONS:
             raise CallError(
@@ -62,9 +66,11 @@ class Transformer:
         self.config = config
         self.tokenizer = tokenizer
         self.handle = handle
+        self.labels = labels
         self.device = torch.device(device)
         self.dtype = dtype
         self.weights = arrange(config, state, device=self.device, dtype=dtype, where=handle.source)
+        self._causal = config.attention == "causal"
         self._kv_heads = config.n_kv_heads or config.n_heads
         self._scale = 1 / (config.attn_scale or math.sqrt(config.d_head))
         self._activation = ACTIVATIONS[config.act_fn] if config.d_mlp else F.relu
@@ -221,12 +227,15 @@ class Transformer:
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         if pattern:
             scores = (q @ k.transpose(2, 3)) * self._scale
-            weights = scores.masked_fill(~self._visible(length, at), -torch.inf).softmax(dim=-1)
+            if self._causal:
+                scores = scores.masked_fill(~self._visible(length, at), -torch.inf)
+            weights = scores.softmax(dim=-1)
             return Attended((weights @ v).transpose(1, 2), weights)
         if at is None:
-            z = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self._scale)
+            z = F.scaled_dot_product_attention(q, k, v, is_causal=self._causal, scale=self._scale)
         else:
-            z = F.scaled_dot_product_attention(q, k, v, attn_mask=self._visible(length, at), scale=self._scale)
+            mask = self._visible(length, at) if self._causal else None
+            z = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self._scale)
         return Attended(z.transpose(1, 2), None)
 
     def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
@@ -270,7 +279,7 @@ class Transformer:
         return cos.to(self.device, self.dtype)[:, None], sin.to(self.device, self.dtype)[:, None]
 
     def _visible(self, length: int, at: Int[Tensor, "rows k"] | None) -> Bool[Tensor, "rows_or_1 1 query key"]:
-        """Which keys a query may see: its own position and what is before it."""
+        """Which keys a causal query may see: its own position and what is before it."""
         keys = torch.arange(length, device=self.device)
         queries = keys[None] if at is None else at
         return (keys <= queries[:, :, None])[:, None]

@@ -51,8 +51,8 @@ class Weights(NamedTuple):
     positions: Float[Tensor, "n_ctx d_model"] | None
     blocks: tuple[Block, ...]
     ln_final: Norm
-    unembed: Float[Tensor, "d_vocab d_model"]
-    b_unembed: Float[Tensor, " d_vocab"] | None
+    unembed: Float[Tensor, "logit d_model"]
+    b_unembed: Float[Tensor, " logit"] | None
 
 
 def expected_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
@@ -86,7 +86,7 @@ def expected_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
                 block["mlp.W_gate"] = (c.d_model, c.d_mlp)
         shapes |= {f"blocks.{layer}.{name}": shape for name, shape in block.items()}
     shapes |= {f"ln_final.{part}": (c.d_model,) for part in norm}
-    return shapes | {"unembed.W_U": (c.d_model, c.d_vocab), "unembed.b_U": (c.d_vocab,)}
+    return shapes | {"unembed.W_U": (c.d_model, c.logits), "unembed.b_U": (c.logits,)}
 
 
 def optional_tensors(config: TransformerConfig) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from engine.models.protocols import TwoVocabularies
 from sessions.artifacts import PromptRow
 from sessions.errors import CallError
 
@@ -24,6 +25,7 @@ class Reader:
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        self.answers = tokenizer.outputs if isinstance(tokenizer, TwoVocabularies) else None
         self._single: dict[str, list[int]] = {}
 
     def clean(self, row: PromptRow, number: int) -> list[int]:
@@ -106,26 +108,27 @@ class Reader:
             )
         return ids
 
-    def _encode(self, text: str, number: int) -> list[int]:
+    def _encode(self, text: str, number: int, tokenizer: Tokenizer | None = None) -> list[int]:
         try:
-            return self.tokenizer.encode(text)
+            return (tokenizer or self.tokenizer).encode(text)
         except CallError as error:
             raise CallError(error.what, f"row {number}", error.remedy) from None
 
     def _next_token(self, row: PromptRow, number: int, clean: Sequence[int], text: str, what: str) -> int:
         if text not in self._single:
-            self._single[text] = self._encode(text, number)
+            self._single[text] = self._encode(text, number, self.answers)
         ids = self._single[text]
-        if len(ids) != 1:
+        if len(ids) != 1 and self.answers is None:
             prompt = list(clean[len(self.bos) :])
             joined = self._encode(row.clean + text, number)
             if len(joined) > len(prompt) and joined[: len(prompt)] == prompt:
                 ids = joined[len(prompt) :]
         if len(ids) == 1 or (ids and row.first_token_only):
             return ids[0]
-        split = " | ".join(repr(piece) for piece in self.tokenizer.token_texts(ids))
+        read = self.answers or self.tokenizer
+        split = " | ".join(repr(piece) for piece in read.token_texts(ids))
         raise CallError(
-            f"the {what} {text!r} is not one token of {self.tokenizer.name}: it splits into {split or 'nothing'}",
+            f"the {what} {text!r} is not one token of {read.name}: it splits into {split or 'nothing'}",
             f"row {number}",
             "choose a one-token word (mind the leading space)",
         )
