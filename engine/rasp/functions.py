@@ -38,7 +38,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], Value]] = {
     ast.Is: operator.is_,
     ast.IsNot: operator.is_not,
 }
-_CALLS: dict[str, Callable[..., Value]] = {
+CALLS: dict[str, Callable[..., Value]] = {
     "int": int,
     "float": float,
     "bool": bool,
@@ -189,8 +189,8 @@ def _closure(node: ast.expr, parameters: tuple[str, ...]) -> Step:
             case ast.IfExp(test=test, body=then, orelse=other):
                 t, x, y = build(test), build(then), build(other)
                 return lambda a: x(a) if t(a) else y(a)
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS:
-                h, parts = _CALLS[name], [build(arg) for arg in args]
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in CALLS:
+                h, parts = CALLS[name], [build(arg) for arg in args]
                 return lambda a: h(*(part(a) for part in parts))
             case ast.Tuple(elts=elts):
                 items = [build(item) for item in elts]
@@ -207,7 +207,7 @@ def _closure(node: ast.expr, parameters: tuple[str, ...]) -> Step:
                 raise CallError(
                     f"'{ast.unparse(e)}' cannot be used in a function",
                     remedy=f"use {', '.join(parameters)}, constants, arithmetic, comparisons, and/or/not, if/else, "
-                    f"tuples, tables and {', '.join(_CALLS)}",
+                    f"tuples, tables and {', '.join(CALLS)}",
                 )
 
     return build(node)
