@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from engine.models.labels import Labels
 from engine.models.protocols import TransformerConfig
 from engine.rasp.compiled import Compiled
+from sessions.errors import CallError
 
 if TYPE_CHECKING:
     from engine.models.transformer import Transformer
@@ -32,9 +33,14 @@ def to_config(compiled: Compiled) -> TransformerConfig:
 
 
 def to_labels(compiled: Compiled) -> Labels:
-    """What tokens, logits and residual directions mean, and the program's text."""
+    """What tokens, logits and residual directions mean, and the program's text where it has one (a Python function that
+    is not text has none)."""
     from engine.rasp.printing import to_text
 
+    try:
+        text = to_text(compiled.program)
+    except CallError:
+        text = ""
     return Labels(
         tokens=compiled.tokens,
         bos=compiled.bos,
@@ -43,7 +49,7 @@ def to_labels(compiled: Compiled) -> Labels:
         residual=compiled.residual,
         masks_pad=compiled.masks_pad,
         max_len=compiled.domain.max_len,
-        program=to_text(compiled.program),
+        program=text,
     )
 
 

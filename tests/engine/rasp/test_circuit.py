@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.rasp import forward
 from engine.rasp.circuit import Read, edges, reads
-from engine.rasp.compiled import Array, Domain
+from engine.rasp.compiled import Domain
 from engine.rasp.compiler import compile_program
 from engine.rasp.language import Aggregate, Comparison, Select, SelectorWidth, indices, tokens
 from sessions.components import Component, Embed, Head, Logits, Mlp
