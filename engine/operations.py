@@ -53,10 +53,22 @@ class Context(Protocol):
         ...
 
     def transformer(self, ref: str) -> TransformerModel:
-        """The model behind a reference, loaded (once per engine). CallError when it is an RNN."""
+        """The model behind a reference, loaded (once per engine). CallError when it is of another family."""
         ...
 
     def rnn(self, ref: str) -> RecurrentModel: ...
+
+    def keep_weights(self, data: bytes) -> str:
+        """Keep a model's weights in the session, together with the step's results; if the step fails they are not
+        kept. Gives `session:SHA256`, the source of the Model that the step then returns."""
+        ...
+
+    def stored_weights(self, ref: str) -> bytes:
+        """The weights that a step of this session kept for the model behind a reference, of whatever family.
+
+        CallError when the model is not of this session; IwbError when its weights are missing or damaged.
+        """
+        ...
 
     def hold(self, model: TransformerModel | RecurrentModel) -> None:
         """Keep a model that was just loaded, so that the next step need not load it again."""
@@ -97,6 +109,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     function: Function
     version: int = 1
     interactive: bool = False  # answers in well under a second and may run between the batches of a long step
+    live: bool = False  # may be asked while a person types (protocol.Look): answered at once, never recorded
     files: tuple[str, ...] = ()  # parameters that may name a file or folder: its content is part of the work's identity
     volatile: bool = False  # tells of this machine at this moment: asked again, it is done again
     source: str = ""  # paper, section or equation
@@ -113,6 +126,7 @@ def describe(operation: Operation) -> OperationInfo:
         gives=operation.gives,
         version=operation.version,
         interactive=operation.interactive,
+        live=operation.live,
         source=operation.source,
     )
 

@@ -39,6 +39,7 @@ class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
     gives: tuple[str, ...]
     version: int
     interactive: bool
+    live: bool = False  # may be asked while a person types, without a step in the file
     source: str = ""
 
 

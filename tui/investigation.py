@@ -182,6 +182,10 @@ class Investigation:
                 self._choose_inputs(finished)
             self.show_results(self.store.of_step(accepted.step))
 
+    async def look(self, operation: str, values: dict[str, Any]) -> tuple[AnyArtifact, ...]:
+        """Ask a live operation; nothing is recorded."""
+        return await self.engine.look(operation, values)
+
     async def cancel(self, step: int) -> None:
         await self.engine.cancel(step)
 

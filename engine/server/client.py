@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from engine.server.places import answers, runtime_folder, socket_path
 from sessions.errors import IwbError, LockedError
 from sessions.parameters import OperationInfo
 from sessions.steps import Note
+
+if TYPE_CHECKING:
+    from sessions.artifacts import AnyArtifact
 
 T = TypeVar("T")
 LONG_LOG = 2**20  # bytes
@@ -149,6 +152,11 @@ class EngineClient:
 
     async def ask(self, topic: wire.Topic) -> dict[str, Any]:
         return await self.request(wire.Ask(topic=topic), dict[str, Any])
+
+    async def look(self, operation: str, values: dict[str, Any]) -> tuple[AnyArtifact, ...]:
+        """Ask a live operation; nothing is recorded. Raises what the operation refuses."""
+        request = wire.Look(operation=operation, values=values, folder=str(Path.cwd()))
+        return (await self.request(request, wire.Looked)).artifacts()
 
     async def shutdown(self) -> None:
         """End the engine. What runs is interrupted and can be resumed."""

@@ -144,7 +144,8 @@ class Front:
         message: wire.Reply | wire.Refused
         try:
             value = await self._handle(request)
-            message = wire.Reply(number=request.number, value=msgspec.to_builtins(value))
+            plain = msgspec.to_builtins(value, builtin_types=(bytes,))  # msgpack carries bytes as they are
+            message = wire.Reply(number=request.number, value=plain)
         except IwbError as error:
             message = wire.Refused(number=request.number, error=ErrorRecord.of(error))
         except Exception as error:
@@ -189,6 +190,9 @@ class Front:
                 return await aside(self.session.save_view, request.key, request.value)
             case wire.Ask():
                 return await aside(facts, request.topic)
+            case wire.Look():
+                looking = await aside(self.worker.look, request.operation, request.values, folder=request.folder)
+                return await asyncio.wrap_future(looking)
             case wire.Shutdown():
                 self.leave()
                 self._loop.call_later(0.05, self.ended.set)  # after the answer has gone out

@@ -8,6 +8,7 @@ engine says unasked is an event. This module loads neither torch nor the catalog
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from sessions.artifacts import AnyArtifact
 
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_FRAME = 256 * 2**20  # bytes; a frame above it is a mistake or an attack
 
 EngineState = Literal["starting", "ready", "busy", "lost"]
-Topic = Literal["models", "prompts", "doctor"]
+Topic = Literal["models", "prompts", "doctor", "rasp"]
 
 
 # ---- requests -----------------------------------------------------------------------------------------------------
@@ -101,11 +102,20 @@ class Ask(Request, frozen=True, kw_only=True, tag="ask"):
     topic: Topic
 
 
+class Look(Request, frozen=True, kw_only=True, tag="look"):
+    """Ask a live operation, as a screen does while a person types: answered between the batches of what runs, and never
+    recorded as a step. -> Looked"""
+
+    operation: str
+    values: dict[str, Any] = {}
+    folder: str = ""
+
+
 class Shutdown(Request, frozen=True, kw_only=True, tag="shutdown"):
     """End the engine: running work is interrupted (and resumable). -> None"""
 
 
-AnyRequest = Hello | Catalogue | Run | Resume | Rerun | Cancel | AddNote | RemoveNote | SaveView | Ask | Shutdown
+AnyRequest = Hello | Catalogue | Run | Resume | Rerun | Cancel | AddNote | RemoveNote | SaveView | Ask | Look | Shutdown
 
 
 # ---- answers and events -------------------------------------------------------------------------------------------
@@ -123,6 +133,31 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
     step: int
     cached: bool = False
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact as the codec writes it."""
+
+    document: bytes
+    arrays: bytes
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a live operation gave. Nothing of it is in the session file."""
+
+    sights: tuple[Sight, ...] = ()
+
+    @classmethod
+    def of(cls, artifacts: Iterable[AnyArtifact]) -> Looked:
+        from sessions.codec import encode  # brings numpy, which the screen's first paint does not wait for
+
+        encoded = [encode(artifact) for artifact in artifacts]
+        return cls(sights=tuple(Sight(document=e.document, arrays=e.arrays) for e in encoded))
+
+    def artifacts(self) -> tuple[AnyArtifact, ...]:
+        from sessions.codec import Encoded, decode
+
+        return tuple(decode(Encoded(sight.document, sight.arrays)) for sight in self.sights)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -229,6 +264,8 @@ __all__ = [
     "Goodbye",
     "Hello",
     "LogLine",
+    "Look",
+    "Looked",
     "NotesChanged",
     "OperationInfo",
     "Partial",
@@ -242,6 +279,7 @@ __all__ = [
     "Run",
     "SaveView",
     "Shutdown",
+    "Sight",
     "Started",
     "StepChanged",
     "Topic",

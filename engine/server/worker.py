@@ -19,8 +19,9 @@ import msgspec
 from engine.catalogue import operation as find_operation
 from engine.server.context import StepContext
 from engine.server.environment import environment, memory
+from engine.server.looking import Look
 from engine.server.model_shelf import ModelShelf
-from engine.server.protocol import Accepted, EngineStatus, Event, LogLine, StepChanged
+from engine.server.protocol import Accepted, EngineStatus, Event, LogLine, Looked, StepChanged
 from engine.server.submission import ModelNotLoadedError, Submission, prepare
 from sessions.errors import CallError, CancelledError, ErrorRecord, IwbError
 from sessions.file import SessionFile
@@ -46,10 +47,11 @@ class Worker:
     def __init__(self, session: SessionFile, emit: Callable[[Event], None]) -> None:
         self.session = session
         self.emit = emit
-        self.models = ModelShelf()
+        self.models = ModelShelf(session.weights)
         self._wake = threading.Condition()
         self._long: deque[Job] = deque()
         self._questions: deque[Job] = deque()
+        self._looks: deque[Look] = deque()
         self._current: list[Job] = []  # the running step, and the question answered in between
         self._afterwards: dict[int, list[Callable[[Step], None]]] = {}
         self._stopping = False
@@ -90,6 +92,26 @@ class Worker:
             return answer
         answer.set_result(self._accept(submission, again=again, interactive=operation.interactive))
         return answer
+
+    def look(self, name: str, values: dict[str, Any], *, folder: str = "") -> Future[Looked]:
+        """Ask a live operation: answered as soon as the running step has done its batch, and never recorded.
+
+        CallError when the operation is not live, or its values are wrong.
+        """
+        operation = find_operation(name)
+        if not operation.live:
+            raise CallError(f"{name} leaves a step behind", remedy="run it")
+        try:
+            submission = prepare(self.session, operation, values, folder=folder)
+        except ModelNotLoadedError as missing:
+            raise CallError(f"'{missing.source}' is not loaded", name, "load it first, and give @ID") from None
+        look = Look(submission)
+        with self._wake:
+            if self._stopping:
+                raise IwbError("the engine is ending", name, "ask again in a moment")
+            self._looks.append(look)
+            self._wake.notify_all()
+        return look.answer
 
     def _accept(self, submission: Submission, *, again: bool, interactive: bool) -> Accepted:
         with self._wake:
@@ -219,13 +241,18 @@ class Worker:
         """Run steps as they come, until `stop`."""
         while True:
             with self._wake:
-                while not (self._stopping or self._long or self._questions):
+                while not (self._stopping or self._long or self._questions or self._looks):
                     self._wake.wait()
-                job = None if self._stopping else self._next()
-            if job is None:
+                stopping = self._stopping
+                job = None if stopping or self._looks else self._next()
+            if stopping:
                 break
-            self._run_safely(job)
+            if job is None:
+                self._answer_looks()
+            else:
+                self._run_safely(job)
         self.drop_queued("interrupted")
+        self._answer_looks()
 
     def work_until_idle(self, cancelled: threading.Event | None = None) -> None:
         """Run everything that is queued, in this thread: how a command without a screen is its own engine.
@@ -238,8 +265,18 @@ class Worker:
 
     def answer_questions(self) -> None:
         """Run what waits in the interactive lane. Called by a long step between its batches."""
+        self._answer_looks()
         while not self._stopping and (job := self._next(questions_only=True)):
             self._run_safely(job)
+
+    def _answer_looks(self) -> None:
+        """Answer the live questions; once the engine is ending, refuse them."""
+        while True:
+            with self._wake:
+                if not self._looks:
+                    return
+                look = self._looks.popleft()
+            look.refuse("the engine is ending") if self._stopping else look.take(self)
 
     def _next(self, *, questions_only: bool = False, take: bool = True) -> Job | None:
         """The job whose turn it is; `take` makes it a current one in the same instant, so that it is never nowhere."""
@@ -275,7 +312,13 @@ class Worker:
             self.report()
             artifacts = job.submission.operation.function(job.submission.params, context)
             seconds = time.monotonic() - started
-            self.session.finish(number, artifacts, seconds=seconds, environment=environment(context.model))
+            self.session.finish(
+                number,
+                artifacts,
+                seconds=seconds,
+                environment=environment(context.model),
+                weights=tuple(context.kept.values()),
+            )
         except CancelledError:
             status: Status = "interrupted" if self._stopping else "cancelled"
             unsaved = self._stopped(number, status, started, context, None)

@@ -189,6 +189,7 @@ class FakeEngine:
     def __init__(self, file: FakeFile, on_event: Callable[[Event], None]) -> None:
         self.file, self.say = file, on_event
         self.asked: list[tuple[Any, ...]] = []
+        self.looks: dict[str, Callable[[dict[str, Any]], tuple[AnyArtifact, ...]]] = {}  # answers of live operations
         self.closed = False
 
     async def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> Accepted:
@@ -259,6 +260,12 @@ class FakeEngine:
                 {"source": "zoo:tpp", "family": "transformer", "title": "tpp", "parameters": 123_456, "bundled": True}
             ]
         }
+
+    async def look(self, operation: str, values: dict[str, Any]) -> tuple[AnyArtifact, ...]:
+        self.asked.append(("look", operation, values))
+        if operation not in self.looks:
+            raise CallError(f"unknown operation '{operation}'")
+        return self.looks[operation](values)
 
     async def shutdown(self) -> None:
         self.asked.append(("shutdown",))
