@@ -38,7 +38,7 @@ from engine.rasp.value_sets import (
     image,
     image_of_sequence_map,
     in_order,
-    infer,
+    infer_nodes,
     numbers,
     same_source,
 )
@@ -60,7 +60,7 @@ def compile_program(program: SOp, domain: Domain, construction: Construction = O
     check_domain(domain)
     order, names = nodes(program), labels(program)
     check_nodes(program, order, names)
-    sets = infer(order, domain, construction, names)
+    sets = infer_nodes(order, domain, construction, names)
     return _Assembly(program, domain, construction, order, names, sets).compiled()
 
 

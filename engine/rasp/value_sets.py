@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.rasp.compiled import Construction, Domain
+from engine.rasp.compiled import OURS, Construction, Domain
 from engine.rasp.functions import Function, Value
 from engine.rasp.language import (
     Aggregate,
@@ -21,9 +21,11 @@ from engine.rasp.language import (
     SequenceMap,
     SOp,
     Tokens,
+    labels,
+    nodes,
 )
 from engine.rasp.remembered import Remembered
-from engine.rasp.validation import CompileError, placed
+from engine.rasp.validation import CompileError, check_nodes, placed
 from sessions.errors import CallError
 
 MOST_VALUES = 100_000  # of one s-op
@@ -68,8 +70,16 @@ _sets: Remembered[ValueSet] = Remembered()
 _images: Remembered[Image] = Remembered()
 
 
-def infer(
-    order: Sequence[Node], domain: Domain, construction: Construction, labels: dict[Node, str]
+def infer(program: SOp, domain: Domain, construction: Construction = OURS) -> dict[SOp, tuple[Value, ...]]:
+    """Value sets of a program's s-ops, each in the order of its directions; a numerical s-op has one only where
+    something needs it. CallError as for compiling."""
+    order, names = nodes(program), labels(program)
+    check_nodes(program, order, names)
+    return {node: of.values for node, of in infer_nodes(order, domain, construction, names).items()}
+
+
+def infer_nodes(
+    order: Sequence[Node], domain: Domain, construction: Construction, names: dict[Node, str]
 ) -> dict[SOp, ValueSet]:
     """Value sets of every categorical s-op, and of the numerical ones that something needs (a map's thresholds, the
     check that an average is over 0 and 1). `order`: inputs before what reads them.
@@ -90,15 +100,15 @@ def infer(
     for node in order:
         if node in needed and isinstance(node, SOp):
             with placed(node):
-                found[node] = _set_of(node, found, domain, construction, labels)
+                found[node] = _set_of(node, found, domain, construction, names)
     for node in order:
         if isinstance(node, Aggregate) and node.encoding == "numerical":
-            _check_zero_one(node, found[node.sop], construction, labels)
+            _check_zero_one(node, found[node.sop], construction, names)
     return found
 
 
 def _set_of(
-    node: SOp, known: dict[SOp, ValueSet], domain: Domain, construction: Construction, labels: dict[Node, str]
+    node: SOp, known: dict[SOp, ValueSet], domain: Domain, construction: Construction, names: dict[Node, str]
 ) -> ValueSet:
     match node:
         case Tokens():
@@ -108,22 +118,22 @@ def _set_of(
         case SelectorWidth():
             return whole_numbers(domain.max_len + 1)
         case Map():
-            out = image(node.f, known[node.inner], labels[node]).out
+            out = image(node.f, known[node.inner], names[node]).out
         case SequenceMap():
-            out = image_of_sequence_map(node, known, labels[node]).out
+            out = image_of_sequence_map(node, known, names[node]).out
         case LinearSequenceMap():
-            out = _sums(node, known[node.inputs[0]], known[node.inputs[1]], labels[node])
+            out = _sums(node, known[node.inputs[0]], known[node.inputs[1]], names[node])
         case Aggregate():
             if node.encoding == "categorical":
                 return known[node.sop]
             return averages(known[node.sop], domain.max_len, construction)
         case _:
-            raise CallError(f"'{labels[node]}' cannot be compiled")
+            raise CallError(f"'{names[node]}' cannot be compiled")
     if not len(out):
-        raise CallError(f"'{labels[node]}' has no value at all", remedy="its function is not defined anywhere")
+        raise CallError(f"'{names[node]}' has no value at all", remedy="its function is not defined anywhere")
     if len(out) > MOST_VALUES:
         raise CallError(
-            f"'{labels[node]}' can take {len(out):,} values, more than {MOST_VALUES:,}",
+            f"'{names[node]}' can take {len(out):,} values, more than {MOST_VALUES:,}",
             "use a smaller vocabulary or max_len",
         )
     return out
@@ -235,11 +245,11 @@ def _sums(node: LinearSequenceMap, first: ValueSet, second: ValueSet, label: str
     return ValueSet.of(sums.tolist())
 
 
-def _check_zero_one(node: Aggregate, of: ValueSet, construction: Construction, labels: dict[Node, str]) -> None:
+def _check_zero_one(node: Aggregate, of: ValueSet, construction: Construction, names: dict[Node, str]) -> None:
     for v in of.values:
         if not isinstance(v, int | float) or (v if construction.repaired else int(v)) not in (0, 1):
             raise CompileError(
-                f"'{labels[node]}' averages '{labels[node.sop]}', which can be {v!r}; only 0 and 1 can be averaged",
+                f"'{names[node]}' averages '{names[node.sop]}', which can be {v!r}; only 0 and 1 can be averaged",
                 node,
                 "aggregate a comparison (its values are true and false)",
             )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.rasp import forward
-from engine.rasp.compiled import BOS, PAD, Compiled, Construction, Domain
+from engine.rasp.compiled import BOS, PAD, TRACR, Compiled, Construction, Domain
 from engine.rasp.compiler import compile_program
 from engine.rasp.functions import Function, Value
 from engine.rasp.language import (
@@ -28,6 +28,7 @@ from engine.rasp.language import (
     numerical,
     tokens,
 )
+from engine.rasp.value_sets import infer
 from sessions.errors import CallError
 from tests.engine.rasp.by_hand import defined, evaluate_all, ideal, random_program
 
@@ -204,6 +205,19 @@ def test_float32_carries_long_inputs(n: int, causal: bool) -> None:
     in_order = Aggregate(Select(smaller, indices, Comparison.EQ), tokens)
     if not causal:
         check(in_order, domain, [rows[-1], rows[-1][: n // 2]])
+
+
+def test_value_sets() -> None:
+    of = fractions()
+    over = Map(f("x > 0.4"), of)
+    sets = infer(over, SMALL)
+    assert sets[tokens] == (0, 1, 2)
+    assert sets[of] == (0, 1 / 3, 1 / 2, 2 / 3, 1)  # the original's has no 2 / 3
+    assert infer(over, SMALL, TRACR)[of] == (0, 1 / 3, 1 / 2, 1)
+    assert sets[over] == (False, True)
+    assert of not in infer(of, SMALL)
+    assert infer(Map(f("None if x == 1 else 1 / x"), tokens), SMALL)[tokens] == (0, 1, 2)
+    assert infer(hist(), Domain(("a", 10, 2, True), 3))[tokens] == (True, 2, 10, "a")
 
 
 def test_sets_that_nothing_needs_are_not_enumerated() -> None:

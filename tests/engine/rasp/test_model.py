@@ -94,6 +94,7 @@ def test_the_workbench_computes_the_same(program: SOp, causal: bool) -> None:
     ours = forward.run(c, ids)
     found = model.forward(torch.from_numpy(ids), pattern=True)
     np.testing.assert_allclose(found.resid_pre, ours.resid[::2], atol=1e-5)
+    assert found.pattern is not None
     np.testing.assert_allclose(found.pattern, ours.patterns, atol=1e-5)
     np.testing.assert_allclose(model.unembed(found.resid_pre[-1]), ours.logits, atol=1e-5)
     assert model.labels == to_labels(c)
