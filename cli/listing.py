@@ -77,6 +77,8 @@ def operations_as_markdown() -> str:
 def _type(field: FieldInfo) -> str:
     if field.choices:
         return "|".join(field.choices)
+    if field.text:
+        return field.text
     if field.type == "artifact":
         return f"@{field.kind}"
     low = "" if field.minimum is None else f"{field.minimum:g}"

@@ -74,7 +74,8 @@ def _replayed(
     entry |= {"status": "done", "seconds": round(outcome.step.seconds, 3), "seconds_then": round(step.seconds, 3)}
     if verify:
         pairs = [(recorded.artifact(o.id), place.session.artifact(n.id)) for o, n in zip(before, outcome.artifacts)]
-        comparisons = [compare(old, new, tolerance) for old, new in pairs]
+        weights = (recorded.weights, place.session.weights)
+        comparisons = [compare(old, new, tolerance, weights) for old, new in pairs]
         count = (
             ""
             if len(before) == len(outcome.artifacts)

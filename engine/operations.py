@@ -29,6 +29,11 @@ ModelRef = Annotated[str, msgspec.Meta(description="model to use: @ID or a sourc
 PromptsRef = Annotated[str, msgspec.Meta(description="prompts to use: @ID", extra={"kind": "prompts"})]
 MatrixRef = Annotated[str, msgspec.Meta(description="matrix to use: @ID", extra={"kind": "matrix"})]
 GraphRef = Annotated[str, msgspec.Meta(description="graph to use: @ID", extra={"kind": "graph"})]
+# A RASP program: its text, a name of the library (`sort`, `shift_by(2)`), `@FILE` (replaced by the file's text, so the
+# session holds it), or `@ID`/`@last` of a Program artifact in RASP, which is then an input of the step.
+RaspText = Annotated[
+    str, msgspec.Meta(description="RASP: a library name, the text itself, @FILE or @ID", extra={"text": "rasp"})
+]
 ProgramRef = Annotated[str, msgspec.Meta(description="program to use: @ID", extra={"kind": "program"})]
 
 
@@ -138,13 +143,14 @@ def _struct_fields(params: type[Params]) -> tuple[msgspec.inspect.Field, ...]:
 
 
 def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
-    help_text, kind = "", ""
+    help_text, kind, text = "", "", ""
     of: msgspec.inspect.Type = field.type
     optional = False
     while True:
         if isinstance(of, msgspec.inspect.Metadata):
             help_text = help_text or (of.extra_json_schema or {}).get("description", "")
             kind = kind or (of.extra or {}).get("kind", "")
+            text = text or (of.extra or {}).get("text", "")
             of = of.type
         elif isinstance(of, msgspec.inspect.UnionType):
             optional = any(isinstance(t, msgspec.inspect.NoneType) for t in of.types)
@@ -188,6 +194,7 @@ def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
         choices=choices,
         kind=kind,
         optional=optional,
+        text=text,
     )
 
 

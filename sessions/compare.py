@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
 
 from sessions.artifacts import AnyArtifact, Array, Edge, Graph, Model, Table
 
@@ -28,6 +30,7 @@ MACHINE_FACTS = frozenset(
         "executor",
         "memory",
         "memory_free",
+        "milliseconds",
         "peak_memory",
         "peak_memory_bytes",
         "rate",
@@ -42,6 +45,8 @@ _MACHINE_FIELDS: dict[str, frozenset[str]] = {
     "program": frozenset({"origin"}),  # artifact numbers: new ones on every run
 }
 _REFERENCE = re.compile(r"@\d+")
+_KEPT = re.compile(r"session:[0-9a-f]{64}")  # a model whose weights the session holds: they are compared themselves
+_DURATION = re.compile(r"\d[\d,]*\.?\d* ?(?:ms|milliseconds|s|seconds|minutes)\b")
 _WRITTEN_NUMBER = re.compile(r"[-−+]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 
 
@@ -88,9 +93,21 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return not self.differences
 
 
-def compare(expected: AnyArtifact, got: AnyArtifact, tolerance: Tolerance | None = None) -> Comparison:
-    """What `got` has otherwise than `expected`. NaN equals NaN; infinities must be equal."""
-    comparing = _Comparing(tolerance or Tolerance())
+Weights = Callable[[str], bytes]  # by sha256, as SessionFile.weights gives them
+
+
+def compare(
+    expected: AnyArtifact,
+    got: AnyArtifact,
+    tolerance: Tolerance | None = None,
+    weights: tuple[Weights, Weights] | None = None,
+) -> Comparison:
+    """What `got` has otherwise than `expected`. NaN equals NaN; infinities must be equal.
+
+    Of models that a session holds the weights themselves are compared, number by number, if `weights` gives both
+    sides'; without it their hashes must be equal.
+    """
+    comparing = _Comparing(tolerance or Tolerance(), weights)
     if expected.kind != got.kind:
         comparing.differ("kind", expected.kind, got.kind)
     else:
@@ -117,8 +134,9 @@ def _only(difference: Difference) -> Comparison:
 class _Comparing:
     """One comparison under way."""
 
-    def __init__(self, tolerance: Tolerance) -> None:
+    def __init__(self, tolerance: Tolerance, weights: tuple[Weights, Weights] | None = None) -> None:
         self.tolerance = tolerance
+        self.weights = weights
         self.differences: list[Difference] = []
         self.absolute = self.relative = 0.0
         self.at = ""
@@ -141,6 +159,8 @@ class _Comparing:
             self.differ(path, expected, got)
             return
         ignored = _MACHINE_FIELDS.get(str(type(expected).__struct_config__.tag), frozenset())
+        if isinstance(expected, Model) and isinstance(got, Model) and self.kept(expected, got):
+            ignored |= {"source", "sha256"}
         for name in expected.__struct_fields__:
             if name in ignored:
                 continue
@@ -158,6 +178,19 @@ class _Comparing:
                 self.rows(place, expected, old, new)
             else:
                 self.value(place, old, new)
+
+    def kept(self, expected: Model, got: Model) -> bool:
+        """Whether the weights of two models were compared as numbers: both are kept by a session, with other bytes."""
+        if self.weights is None or not (_KEPT.fullmatch(expected.source) and _KEPT.fullmatch(got.source)):
+            return False
+        if expected.sha256 == got.sha256:
+            return False
+        try:
+            sides = [load_arrays(of(model.sha256)) for of, model in zip(self.weights, (expected, got))]
+        except SafetensorError:
+            return False
+        self.value("weights", *sides)
+        return True
 
     def value(self, path: str, expected: Any, got: Any) -> None:
         match expected, got:
@@ -228,7 +261,9 @@ class _Comparing:
             self.differ(path + _index(first) + more, expected[first].item(), got[first].item())
 
     def sentence(self, path: str, expected: str, got: str) -> None:
-        """Titles and summaries quote results rounded, so a number may differ by its last written digit."""
+        """Titles and summaries quote results rounded, so a number may differ by its last written digit; how long
+        something took says nothing."""
+        expected, got = (_DURATION.sub("some time", text) for text in (expected, got))
         old, new = _WRITTEN_NUMBER.findall(expected), _WRITTEN_NUMBER.findall(got)
         same_words = _WRITTEN_NUMBER.split(expected) == _WRITTEN_NUMBER.split(got)
         if not same_words or any(not _rounding(a, b) for a, b in zip(old, new)):
@@ -238,8 +273,8 @@ class _Comparing:
         kept = [{k: v for k, v in facts.items() if k not in MACHINE_FACTS} for facts in (expected, got)]
         for facts in kept:
             for name, value in facts.items():
-                if isinstance(value, str) and _REFERENCE.fullmatch(value):
-                    facts[name] = "an artifact"  # numbered anew on every run
+                if isinstance(value, str) and (_REFERENCE.fullmatch(value) or _KEPT.fullmatch(value)):
+                    facts[name] = "an artifact"  # numbered anew on every run, or compared by its weights
         self.value(path, *kept)
 
     def rows(self, path: str, table: Table, expected: Sequence[Sequence[Any]], got: Sequence[Sequence[Any]]) -> None:

@@ -257,11 +257,21 @@ class SessionFile:
             db.execute("UPDATE steps SET done = ?, total = ? WHERE id = ?", (done, total, step))
 
     def finish(
-        self, step: int, artifacts: Sequence[AnyArtifact], *, seconds: float, environment: Environment
+        self,
+        step: int,
+        artifacts: Sequence[AnyArtifact],
+        *,
+        seconds: float,
+        environment: Environment,
+        weights: Sequence[bytes] = (),
     ) -> tuple[Stored, ...]:
-        """The step is done: its artifacts, its status and the end of its checkpoints, in one transaction."""
+        """The step is done: its artifacts, the weights of models it made, its status and the end of its checkpoints, in
+        one transaction."""
         encoded = [(artifact, encode(artifact)) for artifact in artifacts]
+        hashes = [self._beside(data) for data in weights]
         with self.writing() as db:
+            for sha256, data in zip(hashes, weights):
+                _insert_weights(db, sha256, step, data)
             for position, (artifact, payload) in enumerate(encoded):
                 db.execute(
                     "INSERT INTO artifacts (step, position, kind, title, summary, document, arrays, sha256)"
@@ -313,9 +323,15 @@ class SessionFile:
 
     def put_weights(self, data: bytes, *, step: int) -> str:
         """Keep a model's weights (safetensors bytes) that `step` made, and give back their sha256."""
+        sha256 = self._beside(data)
+        with self.writing() as db:
+            _insert_weights(db, sha256, step, data)
+        return sha256
+
+    def _beside(self, data: bytes) -> str:
+        """The hash of weights; those that are too large for the file now lie beside it."""
         sha256 = hashlib.sha256(data).hexdigest()
-        inline = data if len(data) <= INLINE_WEIGHTS else None
-        if inline is None:
+        if len(data) > INLINE_WEIGHTS:
             beside = self.path.with_name(self.path.name + ".d")
             beside.mkdir(exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=beside, delete=False) as file:
@@ -323,8 +339,6 @@ class SessionFile:
                 file.flush()
                 os.fsync(file.fileno())
             Path(file.name).replace(beside / sha256)
-        with self.writing() as db:
-            db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?)", (sha256, step, len(data), inline))
         return sha256
 
     def weights(self, sha256: str) -> bytes:
@@ -345,6 +359,11 @@ class SessionFile:
                 f"the weights {sha256[:12]} are damaged", str(self.path), f"run step {step} again to make them"
             )
         return bytes(data)
+
+
+def _insert_weights(db: sqlite3.Connection, sha256: str, step: int, data: bytes) -> None:
+    inline = data if len(data) <= INLINE_WEIGHTS else None
+    db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?)", (sha256, step, len(data), inline))
 
 
 def _json(value: Any) -> str:

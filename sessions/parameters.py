@@ -27,6 +27,7 @@ class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     kind: str = ""  # for type "artifact": the kind that fits
     optional: bool = False  # None is allowed
+    text: str = ""  # "rasp": the text of a program, which `@FILE` and a Program artifact's `@ID` may stand for
 
 
 class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,8 @@ def expected(field: FieldInfo) -> str:
     """What the field takes, in words."""
     if field.choices:
         return "one of " + ", ".join(field.choices)
+    if field.text:
+        return "a program: its text, a name of the library such as sort, @FILE, or @ID of a program"
     if field.type == "artifact":
         return f"a {field.kind}, written @ID or @last" + (
             ", or a source such as zoo:tpp" if field.kind == "model" else ""

@@ -37,6 +37,12 @@ def find_source(text: str) -> Source:
     text = text.strip()
     if not text:
         raise CallError("no model was named", "source", "give zoo:tpp, a Hugging Face name, a folder or a .safetensors")
+    if text.startswith("session:"):
+        raise CallError(
+            "the weights of a model made in a session are found through the model itself",
+            "source",
+            "write model=@ID, or @last, where a model is asked for",
+        )
     if text.startswith("zoo:"):
         if text not in zoo_sources():
             raise CallError(f"'{text}' is not bundled", "source", nearest(text, zoo_sources()))

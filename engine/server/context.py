@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from engine.server.model_shelf import SESSION
 from engine.server.protocol import LogLine, Partial, Progress
-from sessions.artifacts import AnyArtifact, Model
+from sessions.artifacts import AnyArtifact, Family, Model
 from sessions.errors import CallError, CancelledError
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from engine.server.worker import Job, Worker
 
 EVENTS_PER_SECOND = 10
+FAMILIES: dict[Family | None, str] = {
+    "transformer": "a transformer",
+    "rnn": "a recurrent network",
+    "metamodel": "a meta-model",
+    "transformer_program": "a Transformer Program",
+}
 
 
 class StepContext:
@@ -27,6 +35,7 @@ class StepContext:
         self._worker, self._job = worker, job
         self.seed = job.submission.seed
         self.model: Model | None = None  # the model it used last, for the environment
+        self.kept: dict[str, bytes] = {}  # weights to be written with the results, by sha256
         self._rng = np.random.default_rng(self.seed)
         self._started = time.monotonic()
         self._first: int | None = None  # units that were already done when it started
@@ -45,23 +54,34 @@ class StepContext:
     def artifact(self, ref: str) -> AnyArtifact:
         return self._worker.session.artifact(int(ref.removeprefix("@")))
 
-    def _handle(self, ref: str) -> Model:
+    def _handle(self, ref: str, family: Family | None = None) -> Model:
         handle = self.artifact(ref)
         assert isinstance(handle, Model)  # the submission checked the kind
+        if family not in (None, handle.family):
+            remedy = f"choose {FAMILIES[family]}"
+            raise CallError(f"{handle.title} is {FAMILIES[handle.family]}", self._job.name, remedy)
         self.model = handle
         return handle
 
     def transformer(self, ref: str) -> TransformerModel:
-        handle = self._handle(ref)
-        if handle.family != "transformer":
-            raise CallError(f"{handle.title} is a recurrent network", self._job.name, "choose a transformer")
+        handle = self._handle(ref, "transformer")
         return cast("TransformerModel", self._worker.models.load(handle))
 
     def rnn(self, ref: str) -> RecurrentModel:
-        handle = self._handle(ref)
-        if handle.family != "rnn":
-            raise CallError(f"{handle.title} is a transformer", self._job.name, "choose a recurrent network")
+        handle = self._handle(ref, "rnn")
         return cast("RecurrentModel", self._worker.models.load(handle))
+
+    def keep_weights(self, data: bytes) -> str:
+        sha256 = hashlib.sha256(data).hexdigest()
+        self.kept[sha256] = data
+        return SESSION + sha256
+
+    def stored_weights(self, ref: str) -> bytes:
+        handle = self._handle(ref)
+        if not handle.source.startswith(SESSION):
+            remedy = "choose a model that a step of this session made"
+            raise CallError(f"the weights of {handle.title} are not in the session", self._job.name, remedy)
+        return self._worker.session.weights(handle.source.removeprefix(SESSION))
 
     def hold(self, model: TransformerModel | RecurrentModel) -> None:
         self.model = model.handle

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from sessions.artifacts import Model
+from sessions.errors import CallError
 
 if TYPE_CHECKING:
     from engine.models.protocols import RecurrentModel, TransformerModel
@@ -21,21 +23,39 @@ def _identity(handle: Model) -> bytes:
     )
 
 
-class ModelShelf:
-    """Loads a handle's model once, and lets go of the one used longest ago."""
+SESSION = "session:"  # how the source of a model begins whose weights a step kept in the session file
 
-    def __init__(self) -> None:
+
+class ModelShelf:
+    """Loads a handle's model once, and lets go of the one used longest ago. `stored` gives the weights that the session
+    holds under a sha256."""
+
+    def __init__(self, stored: Callable[[str], bytes]) -> None:
+        self._stored = stored
         self._held: OrderedDict[bytes, TransformerModel | RecurrentModel] = OrderedDict()
 
     def load(self, handle: Model) -> TransformerModel | RecurrentModel:
         """The model behind the handle. IwbError when it is gone or is no longer the same (by its sha256)."""
         key = _identity(handle)
         if key not in self._held:
-            from engine.models.loading import reload
-
-            self._put(key, reload(handle))
+            self._put(key, self._loaded(handle))
         self._held.move_to_end(key)
         return self._held[key]
+
+    def _loaded(self, handle: Model) -> TransformerModel | RecurrentModel:
+        if not handle.source.startswith(SESSION):
+            from engine.models.loading import reload
+
+            return reload(handle)
+        from engine.hardware import choose_device, torch_dtype
+        from engine.models.labelled import decode_model
+
+        data = self._stored(handle.source.removeprefix(SESSION))
+        try:
+            device = choose_device(handle.device)
+        except CallError:  # made on a machine with another device
+            device = choose_device("auto")
+        return decode_model(data, handle, device, torch_dtype(handle.dtype))
 
     def hold(self, model: TransformerModel | RecurrentModel) -> None:
         self._put(_identity(model.handle), model)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.operations import Operation, Params, describe, parse
+from engine.server.text_files import file_text, program_reference
 from sessions.artifacts import Model
 from sessions.codec import encode
 from sessions.errors import CallError
@@ -57,6 +58,15 @@ def prepare(
             inputs[field.name] = number
             parameters[field.name] = f"@{number}"
             hashes[field.name] = _content(session, number)
+        elif field.text and value is not None and str(value).startswith("@"):
+            place = f"{operation.name}, parameter '{field.name}'"
+            program = program_reference(session, field.text, str(value), place)
+            if program is None:
+                parameters[field.name] = file_text(folder, str(value)[1:], place)
+            else:
+                inputs[field.name] = program
+                parameters[field.name] = f"@{program}"
+                hashes[field.name] = _content(session, program)
         elif field.name in operation.files and value:
             path = _there(folder, str(value))
             if path is not None:  # else a name of another sort (zoo:tpp), or the operation will say that it is missing
@@ -74,13 +84,14 @@ def prepare(
 
 
 def _content(session: SessionFile, number: int) -> str:
-    """What tells an input from another. Of a model, the same loaded twice is one, however much memory was free."""
+    """What tells an input from another. Of a model, the same loaded or made twice is one, however much memory was free
+    and whatever else was written on its card."""
     stored = session.stored(number)
     if stored.kind != "model":
         return stored.sha256
     model = session.artifact(number)
     assert isinstance(model, Model)
-    same = msgspec.structs.replace(model, title="", summary="", bytes_needed=0, bytes_free=0)
+    same = msgspec.structs.replace(model, title="", summary="", facts={}, bytes_needed=0, bytes_free=0)
     return encode(same).sha256
 
 

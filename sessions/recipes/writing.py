@@ -32,10 +32,15 @@ def write(recipe: Recipe) -> str:
         if step.parameters:
             chosen = {name: value for name, value in step.parameters.items() if name not in step.defaults}
             rest = {name: value for name, value in step.parameters.items() if name in step.defaults}
-            text += f"\n[step.parameters]\n{tomli_w.dumps(chosen)}"
-            text += f"# left at their defaults:\n{tomli_w.dumps(rest)}" if rest else ""
+            text += f"\n[step.parameters]\n{_toml(chosen)}"
+            text += f"# left at their defaults:\n{_toml(rest)}" if rest else ""
         parts.append(text)
     return "\n".join(parts)
+
+
+def _toml(values: Mapping[str, Any]) -> str:
+    """Texts of several lines (programs) as such. Not where a carriage return stands in one: TOML would drop it."""
+    return tomli_w.dumps(values, multiline_strings="\\r" not in _json(values).replace("\\\\", ""))
 
 
 def _comment(text: str) -> str:

@@ -176,6 +176,7 @@ def _brief(field: FieldInfo) -> str:
     high = "" if field.maximum is None else f"{field.maximum:g}"
     span = f"{low} to {high}" if low and high else f"{low} or more" if low else f"up to {high}" if high else ""
     words = {"int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list"}.get(field.type, "")
+    words = "a program, a library name, @FILE or @ID" if field.text else words
     return (span or words) + (" (may stay empty)" if field.optional else "")
 
 
@@ -185,6 +186,8 @@ def _expected(field: FieldInfo) -> str:
         "int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list", "bool": "yes or no (← →)",
         "choice": "← → or a first letter choose", "artifact": f"a {field.kind}: ← → or a first letter choose",
     }[field.type]  # fmt: skip
+    if field.text:
+        words = "the text, a name of the library (sort), @FILE, or @ID of a program"
     if field.minimum is not None:
         words += f", at least {field.minimum:g}"
     if field.maximum is not None:
