@@ -24,6 +24,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 
 RESOLUTION = 2.0**-20  # of neighbouring values, relative: what float32 carries through a few layers
+ROUNDING = 2.0**-40  # of the largest value: closer ones are equal but for the rounding of float64 sums
 _LOSS = 2.0**-24  # relative, of one float32 rounding
 _STEPS_ARE_FINE = 1e-5
 
@@ -64,7 +65,8 @@ def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float], label: str) 
     CallError when two values are too close for float32 and the function tells them apart."""
     k = np.flatnonzero(_differ(to[1:], to[:-1])) + 1
     u, w = x[k - 1], x[k]
-    close = (w - u) < RESOLUTION * np.maximum(np.abs(u), np.abs(w))
+    coincide = ROUNDING * max(abs(reach[0]), abs(reach[1]))  # 0 and 3 * 0.2 - 0.6 are one number
+    close = (w - u) < np.maximum(RESOLUTION * np.maximum(np.abs(u), np.abs(w)), coincide)
     if close.any():
         i = int(np.flatnonzero(close)[0])
         raise CallError(
