@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.rasp.compiled import Construction
+from engine.rasp.functions import Value
 from engine.rasp.language import Comparison, Predicate
 from engine.rasp.remembered import Remembered
 from engine.rasp.value_sets import ValueSet
@@ -19,13 +20,13 @@ Ints = np.ndarray[Any, np.dtype[np.intp]]
 class Pattern(NamedTuple):
     """W_Q and W_K of one head, in coordinates of its own.
 
-    Queries read [query values..., one]; keys read [key values..., BOS, PAD]; columns are the key values, BOS, PAD. W_K
-    is one where the read and the column are the same thing."""
+    Queries read [query values..., one, BOS]; columns are [key values..., BOS, PAD, one], as far as they are used
+    (`width`). W_K is one where what a key reads and the column are the same thing."""
 
     reads: Ints  # of W_Q: index into what queries read
     columns: Ints
     weights: np.ndarray[Any, np.dtype[np.float32]]
-    width: int  # columns in use
+    width: int
     d_head: int  # what the head needs
 
 
@@ -33,32 +34,75 @@ _patterns: Remembered[Pattern] = Remembered()
 
 
 def pattern(
-    predicate: Predicate, keys: ValueSet, queries: ValueSet, construction: Construction, *, counts: bool
+    predicate: Predicate,
+    keys: ValueSet,
+    queries: ValueSet,
+    construction: Construction,
+    *,
+    counts: bool,
+    none: tuple[bool, bool] = (False, False),
 ) -> Pattern:
     """A match scores C. BOS scores C / 2, less than any match, or C when matches are counted (`counts`). Padding, where
-    it is masked, scores -2 C more than it would: never as much as BOS.
+    it is masked, scores -2 C more than it would: never as much as BOS. `none`: can a key, can a query be None?
 
     Errors of the predicate itself propagate.
     """
-    key = (predicate, keys, queries, construction.coldness, construction.repaired, counts)
+    key = (predicate, keys, queries, construction.coldness, construction.repaired, counts, none)
     found = _patterns.get(key)
     if found is not None:
         return found
     cold = construction.coldness
     n, m = len(queries), len(keys)
     matches = matrix(predicate, keys, queries)
-    reads, columns = np.nonzero(matches)
-    extra_columns = [m] + ([m + 1] if construction.repaired else [])
-    extra = [cold if counts else cold / 2] + ([-2 * cold] if construction.repaired else [])
-    width = m + len(extra)
-    found = Pattern(
-        np.concatenate([reads, np.full(len(extra), n)]),
-        np.concatenate([columns, extra_columns]).astype(np.intp),
-        np.concatenate([np.full(len(reads), cold), extra]).astype(np.float32),
-        width,
-        max(n + 2, width),
-    )
+    bos = cold if counts else cold / 2
+    if (
+        construction.repaired
+        and any(none)
+        and (of_none := _matches_of_none(predicate, keys, queries, none)) is not None
+    ):
+        scores = cold * _with_none(matches, *of_none)
+        scores[:, m] += [0.0] * n + [bos, 2 * cold]  # the beginning attends to itself, whatever None matches
+        scores[n, m + 1] = -2 * cold
+    else:
+        scores = np.zeros((n + 1, m + 1 + construction.repaired))
+        scores[:n, :m] = cold * matches
+        scores[n, m:] = [bos, -2 * cold] if construction.repaired else [bos]
+    reads, columns = np.nonzero(scores)
+    width = scores.shape[1]
+    found = Pattern(reads, columns, scores[reads, columns].astype(np.float32), width, max(n + 2, width))
     return _patterns.keep(key, found, 3 * len(reads))
+
+
+def _matches_of_none(
+    predicate: Predicate, keys: ValueSet, queries: ValueSet, none: tuple[bool, bool]
+) -> tuple[Bools, Bools, bool] | None:
+    """What a None key means to every query, and a None query to every key, and one to the other; None where it selects
+    nothing, as most predicates have it (comparisons raise, so the program is not defined there)."""
+
+    def selects(key: Value, query: Value) -> bool:
+        try:
+            return bool(predicate(key, query))
+        except Exception:
+            return False
+
+    by_query = np.array([none[0] and selects(None, q) for q in queries.values], dtype=bool)
+    by_key = np.array([none[1] and selects(k, None) for k in keys.values], dtype=bool)
+    both = all(none) and selects(None, None)
+    return (by_query, by_key, both) if by_query.any() or by_key.any() or both else None
+
+
+def _with_none(matches: Bools, by_query: Bools, by_key: Bools, both: bool) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Scores between [queries..., one, BOS] and [keys..., BOS, PAD, one] that come out right for absent values too:
+    what None is worth stands at the one, and every value says by how much it differs. BOS is a key without a value."""
+    n, m = matches.shape
+    scores = np.zeros((n + 2, m + 3))
+    q, k = by_query.astype(np.float64), by_key.astype(np.float64)
+    scores[:n, :m] = matches - q[:, None] - k[None, :] + both
+    scores[n, :m] = k - both
+    scores[:n, m + 2] = q - both
+    scores[n, m + 2] = both
+    scores[: n + 1, m] = -scores[: n + 1, m + 2]
+    return scores
 
 
 def matrix(predicate: Predicate, keys: ValueSet, queries: ValueSet) -> Bools:

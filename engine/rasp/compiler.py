@@ -243,20 +243,42 @@ class _Assembly:
                 self.sets[selector.queries],
                 self.construction,
                 counts=isinstance(node, SelectorWidth),
+                none=(self._can_be_none(selector.keys), self._can_be_none(selector.queries)),
             )
         except CallError:
             raise
         except Exception as error:
             raise CompileError(f"the predicate of '{self.names[selector]}' fails: {error}", selector) from error
 
+    def _can_be_none(self, sop: SOp) -> bool:
+        """As far as its operations tell. (A number is never None: what was, is 0.)"""
+        waiting: list[Node] = [sop]
+        seen: set[Node] = set()
+        while waiting:
+            node = waiting.pop()
+            if node in seen or not isinstance(node, SOp) or node.encoding == "numerical":
+                continue
+            seen.add(node)
+            if isinstance(node, Aggregate):
+                return True
+            if isinstance(node, Map) and NOTHING in image(node.f, self.sets[node.inner], "").to:
+                return True
+            if isinstance(node, SequenceMap) and NOTHING in image_of_sequence_map(node, self.sets, "").to:
+                return True
+            if isinstance(node, Map | SequenceMap):
+                waiting.extend(node.inputs)
+        return False
+
     def _write_head(self, node: SOp, p: Pattern, w_q: Array, w_k: Array, w_v: Array, w_o: Array) -> None:
         selector = node.inputs[0]
         queries, keys = self.dims[selector.queries], self.dims[selector.keys]
-        w_q[np.append(queries, self.one)[p.reads], p.columns] = p.weights
+        w_q[np.append(queries, [self.one, self.bos_dim])[p.reads], p.columns] = p.weights
         w_k[keys, np.arange(len(keys))] = 1
         w_k[self.bos_dim, len(keys)] = 1
         if self.construction.repaired:
             w_k[self.pad_dim, len(keys) + 1] = 1
+        if p.width > len(keys) + 2:
+            w_k[self.one, len(keys) + 2] = 1
         if isinstance(node, Aggregate):
             values = self.dims[node.sop]
             columns = np.arange(len(values))

@@ -118,6 +118,7 @@ def ideal(compiled: Compiled, rows: Sequence[Sequence[Value]]) -> tuple[Array, A
 _CATEGORIES = ["x + 1", "x - 1", "-x", "x * x", "x % 3", "None if x == 1 else x", "1 / x", "(x, x > 1)[0]"]
 _NUMBERS = ["x", "x + 0.5", "x * -2", "x - 2", "1 if x else 0.0", "x * x"]
 _BOOLEANS = ["x == 1", "x > 1", "x != 2", "not x", "x < 0.4", "0 if x > 1 else 1.0"]
+_PREDICATES = ["x is None", "y is None", "x == y", "x != y", "x != 1", "x is None or y is None", "not x and y"]
 _PAIRS = ["x * y", "x + y % 10", "x - y", "x or y", "x and y", "x / y", "max(x, y)"]
 
 
@@ -131,7 +132,8 @@ def random_program(rng: np.random.Generator, operations: int) -> SOp:
         return of[int(rng.integers(len(of)))]
 
     def select() -> Select:
-        return Select(pick(categories), pick(categories), pick(list(Comparison)))
+        predicate = pick(list(Comparison)) if rng.integers(4) else Function.parse(f"lambda x, y: {pick(_PREDICATES)}")
+        return Select(pick(categories), pick(categories), predicate)
 
     last: SOp = tokens
     for _ in range(operations):

@@ -107,6 +107,7 @@ def test_many_random_programs() -> None:
             check(program, Domain((-1, 0, 1, 2), 3, bool(seed % 2)))
 
 
+SOME = Map(f("None if x == 1 else x"), tokens)
 PROGRAMS: dict[str, tuple[SOp, Domain]] = {
     "negative numbers": (numerical(Map(f("-x"), tokens)), SMALL),
     "negative tokens": (numerical(Map(f("x * 2.5"), tokens)), Domain((-2, -1, 3), 3)),
@@ -122,6 +123,12 @@ PROGRAMS: dict[str, tuple[SOp, Domain]] = {
     "one s-op twice": (SequenceMap(Function.parse("lambda x, y: x * y"), hist(), hist()), SMALL),
     "division by zero is dropped": (Map(f("6 / x"), tokens), SMALL),
     "None": (Map(f("None if x == 0 else x"), tokens), SMALL),
+    "None as a key": (SelectorWidth(Select(SOME, tokens, Function.parse("lambda k, q: k is None"))), SMALL),
+    "None as a query": (
+        Aggregate(Select(indices, SOME, Function.parse("lambda k, q: q is None and k == 0")), tokens),
+        SMALL,
+    ),
+    "None as neither": (SelectorWidth(Select(SOME, SOME, Function.parse("lambda k, q: k != q"))), SMALL),
     "words": (
         Aggregate(Select(indices, indices, Function.parse("lambda k, q: k == q - 1")), tokens),
         Domain(("a", "b"), 4),
