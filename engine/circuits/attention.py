@@ -54,7 +54,8 @@ def induction_pairs(tokens: Int[Tensor, "batch pos"], lengths: Int[Tensor, " bat
 def answer_pairs(
     tokens: Int[Tensor, "batch pos"], at: Int[Tensor, "batch k"], answers: Int[Tensor, "batch k"]
 ) -> Pairs:
-    """(scored position, each earlier place where its answer's token stands): attention paid to the answer itself."""
+    """(scored position, each place up to it where its answer's token stands): attention paid to the answer itself. An
+    answer of -1 stands nowhere."""
     places: list[tuple[int, int, int]] = []
     for row, (ids, queries, wanted) in enumerate(zip(tokens.tolist(), at.tolist(), answers.tolist())):
         for query, answer in zip(queries, wanted):
@@ -73,7 +74,7 @@ def _pairs(places: list[tuple[int, int, int]]) -> Pairs:
 
 
 class Score(NamedTuple):
-    """Sums over pairs, so that chunks of prompts add up; `chance` is what uniform causal attention would pay."""
+    """Sums over pairs, so that chunks of prompts add up; `chance` is what uniform attention would pay."""
 
     total: Float[Tensor, "layer head"]
     chance: float
@@ -92,10 +93,14 @@ class Score(NamedTuple):
         return self.chance / self.pairs if self.pairs else float("nan")
 
 
-def score(pattern: Float[Tensor, "batch layer head query key"], pairs: Pairs) -> Score:
-    """The attention that each head pays at these pairs."""
+def score(
+    pattern: Float[Tensor, "batch layer head query key"], pairs: Pairs, lengths: Int[Tensor, " batch"] | None = None
+) -> Score:
+    """The attention that each head pays at these pairs. Chance is over the tokens up to the query; with `lengths`, for
+    bidirectional attention, over all tokens of the prompt."""
     found = pattern.permute(0, 3, 4, 1, 2)[pairs.prompt, pairs.query, pairs.key]
-    return Score(found.double().sum(0), float((1 / (pairs.query + 1.0)).sum()), len(pairs.prompt))
+    visible = pairs.query + 1.0 if lengths is None else lengths[pairs.prompt].double()
+    return Score(found.double().sum(0), float((1 / visible).sum()), len(pairs.prompt))
 
 
 __all__ = [

@@ -138,13 +138,9 @@ def tokens_of(
     model: TransformerModel, rows: Sequence[PromptRow], *, corrupt: bool = False, answers: bool = False
 ) -> TokenBatch:
     """The rows as tokens. Only what is needed is asked of them: a pattern has no answer."""
-    import msgspec
-
     from engine.prompts.tokenized import tokenize
 
-    if not answers and any(not row.answers and row.scored_from is None for row in rows):
-        rows = tuple(msgspec.structs.replace(row, scored_from=1) for row in rows)
-    return tokenize(rows, model.tokenizer, n_ctx=model.config.n_ctx, need_corrupt=corrupt)
+    return tokenize(rows, model.tokenizer, n_ctx=model.config.n_ctx, need_corrupt=corrupt, need_answers=answers)
 
 
 def prompts_at_once(model: TransformerModel, batch: TokenBatch) -> int:

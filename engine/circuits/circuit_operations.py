@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from engine.circuits.asking import MetricName, OnPrompts, ask
+from engine.models.protocols import answers_of
 from engine.operations import Context, GraphRef
 from sessions.artifacts import AnyArtifact, Column, Graph, Table
 from sessions.components import Head, Mlp, parse_component
@@ -74,7 +75,7 @@ def what_if(params: WhatIf, ctx: Context) -> Sequence[AnyArtifact]:
     most_likely = torch.cat([p.topk(min(params.top, len(p))).indices, q.topk(min(params.top, len(q))).indices])
     candidates = torch.unique(most_likely)
     ids = candidates[(q - p)[candidates].abs().argsort(descending=True)][: params.top].tolist()
-    texts = asked.model.tokenizer.token_texts(ids)
+    texts = answers_of(asked.model.tokenizer).token_texts(ids)
     before = f"the metric over {len(shown)} prompts"
     return [
         Table(
@@ -112,7 +113,7 @@ def what_if(params: WhatIf, ctx: Context) -> Sequence[AnyArtifact]:
 
 def _top(asked: Asked, p: Any) -> str:
     best = int(p.argmax())
-    return f"'{asked.model.tokenizer.token_texts([best])[0]}' ({float(p[best]):.0%})"
+    return f"'{answers_of(asked.model.tokenizer).token_texts([best])[0]}' ({float(p[best]):.0%})"
 
 
 def chosen(text: str, config: TransformerConfig) -> tuple[Head | Mlp, ...]:

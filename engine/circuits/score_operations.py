@@ -9,8 +9,10 @@ import numpy as np
 
 from engine.circuits.asking import conditions, head_axis, layer_axis
 from engine.circuits.attention_operations import prompts_at_once, tokens_of, with_positions
+from engine.models.protocols import answers_of
 from engine.operations import Context, ModelRef, Params, PromptsRef
 from sessions.artifacts import AnyArtifact, Array, Axis, Column, Matrix, Table
+from sessions.errors import CallError
 
 if TYPE_CHECKING:
     from engine.models.protocols import TransformerModel
@@ -36,7 +38,9 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
     first = prompts.rows[0].positions if prompts.rows else {}
     names = [name for name in first if all(name in row.positions for row in prompts.rows)]
     batch = tokens_of(model, prompts.rows, answers=True)
+    answers = _as_tokens(model, batch.answers)
     n, step = len(batch.tokens), prompts_at_once(model, batch)
+    causal = model.config.attention == "causal"
     totals: dict[str, Any] = {}
     places: dict[str, Any] = {}
     for begin in range(0, n, step):
@@ -47,13 +51,13 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
         for name, pairs in (
             ("previous token", previous_token_pairs(lengths)),
             ("induction", induction_pairs(tokens, lengths)),
-            ("answer", answer_pairs(tokens, batch.at[rows], batch.answers[rows])),
+            ("answer", answer_pairs(tokens, batch.at[rows], answers[rows])),
         ):
-            found = score(pattern, pairs)
+            found = score(pattern, pairs, None if causal else lengths)
             totals[name] = totals[name].plus(found) if name in totals else found
         for name in names:
             at_name = [row.positions[name] for row in prompts.rows[rows]]
-            found = score(pattern, named_pairs(batch.at[rows], at_name))
+            found = score(pattern, named_pairs(batch.at[rows], at_name), None if causal else lengths)
             places[name] = places[name].plus(found) if name in places else found
     ctx.progress(n, n, "attention")
     help_texts = {
@@ -65,7 +69,7 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
         "n": n,
         "pairs": {name: found.pairs for name, found in totals.items()},
         "chance": {name: None if not found.pairs else found.mean_chance for name, found in totals.items()},
-        "chance_is": "what uniform attention over the tokens so far would pay",
+        "chance_is": f"what uniform attention over {'the tokens so far' if causal else 'all tokens'} would pay",
         "definitions": help_texts,
     }
     results: list[AnyArtifact] = []
@@ -95,6 +99,20 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
         )
     )
     return results
+
+
+def _as_tokens(model: TransformerModel, answers: Any) -> Any:
+    """The answers as ids of tokens, -1 where no token is that answer: logits may be of another vocabulary."""
+    spoken = answers_of(model.tokenizer)
+    if spoken is model.tokenizer:
+        return answers
+    tokens: dict[int, int] = {}
+    for answer in set(answers.flatten().tolist()):
+        try:
+            (tokens[answer],) = model.tokenizer.encode(spoken.token_texts([answer])[0])
+        except (CallError, ValueError):
+            tokens[answer] = -1
+    return answers.clone().apply_(tokens.__getitem__)
 
 
 def _score_matrix(model: TransformerModel, name: str, values: Array, found: Any, facts: dict[str, Any]) -> Matrix:

@@ -111,7 +111,7 @@ def decode_model(
     dtype = dtype or torch.float32
     if handle is None:
         handle = handle_of(data, device=str(device), dtype=str(dtype).removeprefix("torch."))
-    tokenizer = ValueTokenizer(labels, handle.title or "compiled model")
+    tokenizer = ValueTokenizer(labels, handle.title or "compiled model", causal=config.attention == "causal")
     return Transformer(config, state, tokenizer, handle, device=device, dtype=dtype, labels=labels)
 
 

@@ -81,8 +81,13 @@ class TwoVocabularies(Tokenizer, Protocol):
     """The tokenizer of a model whose logits stand for other values than its tokens do, as compiled programs' do."""
 
     pad_id: int | None  # fills up the shorter rows of a batch
-    masks_pad: bool  # the weights keep padding from being attended: rows of unequal length may share a batch
+    mixes_lengths: bool  # rows of unequal length may share a batch: attention is causal, or the weights mask padding
     outputs: Tokenizer  # what answers are looked up in: its ids count logits
+
+
+def answers_of(tokenizer: Tokenizer) -> Tokenizer:
+    """What the model's logits stand for."""
+    return tokenizer.outputs if isinstance(tokenizer, TwoVocabularies) else tokenizer
 
 
 class Cache(NamedTuple):
@@ -207,4 +212,5 @@ __all__ = [
     "TransformerConfig",
     "TransformerModel",
     "TwoVocabularies",
+    "answers_of",
 ]

@@ -69,11 +69,11 @@ class ValueTokenizer(Values):
     """The tokenizer that a compiled model's labels amount to (`engine.models.protocols.TwoVocabularies`): prompts are
     read as its tokens, answers as its outputs."""
 
-    def __init__(self, labels: Labels, name: str) -> None:
+    def __init__(self, labels: Labels, name: str, *, causal: bool = False) -> None:
         special = (labels.bos,) if labels.pad is None else (labels.bos, labels.pad)
         super().__init__(labels.tokens, name, bos_id=labels.bos, silent=special)
         self.pad_id = labels.pad
-        self.masks_pad = labels.masks_pad
+        self.mixes_lengths = causal or (labels.masks_pad and labels.pad is not None)
         outputs = f"outputs of {name}"
         self.outputs = _Number(outputs) if labels.outputs is None else Values(labels.outputs, outputs)
 

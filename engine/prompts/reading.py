@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.models.protocols import TwoVocabularies
+from engine.models.protocols import answers_of
 from sessions.artifacts import PromptRow
 from sessions.errors import CallError
 
@@ -25,7 +25,7 @@ class Reader:
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        self.answers = tokenizer.outputs if isinstance(tokenizer, TwoVocabularies) else None
+        self.answers = answers_of(tokenizer)
         self._single: dict[str, list[int]] = {}
 
     def clean(self, row: PromptRow, number: int) -> list[int]:
@@ -118,17 +118,16 @@ class Reader:
         if text not in self._single:
             self._single[text] = self._encode(text, number, self.answers)
         ids = self._single[text]
-        if len(ids) != 1 and self.answers is None:
+        if len(ids) != 1 and self.answers is self.tokenizer:
             prompt = list(clean[len(self.bos) :])
             joined = self._encode(row.clean + text, number)
             if len(joined) > len(prompt) and joined[: len(prompt)] == prompt:
                 ids = joined[len(prompt) :]
         if len(ids) == 1 or (ids and row.first_token_only):
             return ids[0]
-        read = self.answers or self.tokenizer
-        split = " | ".join(repr(piece) for piece in read.token_texts(ids))
+        split = " | ".join(repr(piece) for piece in self.answers.token_texts(ids))
         raise CallError(
-            f"the {what} {text!r} is not one token of {read.name}: it splits into {split or 'nothing'}",
+            f"the {what} {text!r} is not one token of {self.answers.name}: it splits into {split or 'nothing'}",
             f"row {number}",
             "choose a one-token word (mind the leading space)",
         )

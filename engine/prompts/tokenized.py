@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from engine.models.protocols import TwoVocabularies
 from engine.prompts.reading import Reader
 from sessions.artifacts import PromptRow, Prompts
 from sessions.errors import CallError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class TokenBatch(NamedTuple):
-    """Prompts as token ids, right-padded with 0 (attention is causal, so padding after the end changes nothing).
+    """Prompts as token ids, right-padded: with the model's padding token where it has one, else with 0 (attention is
+    causal, so padding after the end changes nothing).
 
     `answers[i, k]` is the token that should follow position `at[i, k]`. Rows with one answer have k = 1 and `at` is
     the last token; rows with `scored_from` have one k per scored token, and their foils are the corrupt partner's
@@ -44,18 +46,22 @@ def tokenize(
     n_ctx: int,
     need_corrupt: bool = False,
     need_foils: bool = False,
+    need_answers: bool = True,
 ) -> TokenBatch:
     """The rows as one batch on the CPU.
 
-    `corrupt` is filled when `need_corrupt`, `foils` when `need_foils`: what is not needed is not checked either. Raises
-    CallError, naming the row (from 1): an empty set, a prompt longer than `n_ctx`, an answer or foil that is missing or
-    not one token, a corrupt partner that is missing or of another token length, scored parts of different length.
+    `corrupt` is filled when `need_corrupt`, `foils` when `need_foils`: what is not needed is not checked either.
+    Without `need_answers` nothing is scored: `at` and `answers` are each prompt's last token. Raises CallError, naming
+    the row (from 1): an empty set, a prompt longer than `n_ctx`, an answer or foil that is missing or not one token, a
+    corrupt partner that is missing or of another token length, scored parts of different length; and of models that do
+    not mask padding, rows of unequal length.
     """
     if not rows:
         raise CallError("the set of prompts is empty", "prompts", "make or open at least one prompt")
     reader = Reader(tokenizer, n_ctx)
     clean = [reader.clean(row, number) for number, row in enumerate(rows, 1)]
-    starts = [reader.scored_from(row, ids) for row, ids in zip(rows, clean)]
+    pad = _padding(tokenizer, clean)
+    starts = [reader.scored_from(row, ids) if need_answers else None for row, ids in zip(rows, clean)]
     whole = starts[0] is not None
     corrupt: list[list[int]] = []
     if need_corrupt or (whole and need_foils):
@@ -75,12 +81,18 @@ def tokenize(
             )
         if start is None:
             at.append([len(ids) - 1])
-            all_answers.append(reader.next_tokens(row, number, ids))
+            all_answers.append(reader.next_tokens(row, number, ids) if need_answers else ids[-1:])
             answers.append(all_answers[-1][:1])
             if need_foils:
                 all_foils.append(reader.next_tokens(row, number, ids, "foil"))
                 foils.append(all_foils[-1][:1])
             continue
+        if isinstance(tokenizer, TwoVocabularies):
+            raise CallError(
+                "the model's logits stand for outputs and not for the next token, so no part of a prompt can be scored",
+                f"row {number}",
+                "give the row an answer",
+            )
         if not 0 < start < len(ids):
             raise CallError(
                 f"the scored part begins at token {start} of {len(ids)}",
@@ -99,8 +111,8 @@ def tokenize(
             foils.append(corrupt[index][start:])
     several = not whole and any(len(ids) > 1 for ids in (*all_answers, *all_foils))
     return TokenBatch(
-        tokens=_padded(clean, 0),
-        corrupt=_padded(corrupt, 0) if need_corrupt else None,
+        tokens=_padded(clean, pad),
+        corrupt=_padded(corrupt, pad) if need_corrupt else None,
         lengths=torch.tensor([len(ids) for ids in clean]),
         at=torch.tensor(at),
         answers=torch.tensor(answers),
@@ -134,6 +146,22 @@ def _looked(reader: Reader, row: PromptRow, number: int) -> PromptRow:
         scored_from=reader.scored_from(row, ids) if ids else row.scored_from,
         problem=reader.problem(row, number),
     )
+
+
+def _padding(tokenizer: Tokenizer, prompts: Sequence[Sequence[int]]) -> int:
+    """The token that fills up shorter prompts. CallError when there are some and the model would read it."""
+    if not isinstance(tokenizer, TwoVocabularies):
+        return 0
+    length = len(prompts[0])
+    other = next((i for i, ids in enumerate(prompts) if len(ids) != length), None)
+    if other is not None and not tokenizer.mixes_lengths:
+        raise CallError(
+            f"the prompt has {len(prompts[other])} tokens and that of row 1 has {length}, and this model does not mask "
+            "padding",
+            f"row {other + 1}",
+            "keep prompts of one length in a set",
+        )
+    return tokenizer.pad_id or 0
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int) -> Int[Tensor, "batch pos"]:
