@@ -303,7 +303,7 @@ def _kept(
         influence.append(float(np.ptp(part, axis=0).max()))
     bias, kept = np.zeros(total.shape[1]), list(range(variables))
     for k in sorted(kept, key=lambda k: influence[k]):
-        if influence[k] > 1e-12 and not drop:
+        if not drop and k != count:  # `ones` is constant whatever the input
             continue
         part = weights[k][rows[:, k]] if k < count else rows[:, k, None] * factors[k - count]
         without = total - part + part.mean(axis=0)

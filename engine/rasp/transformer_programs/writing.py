@@ -188,11 +188,11 @@ def _run(structure: Structure) -> list[str]:
             lines += _call(f"{part.output} = [", [f"{part.function}({arguments}) for {arguments} in {over}"], "]")
     cut = f"[{len(structure.start)}:{-len(structure.end) if structure.end else ''}]"
     if classifier.answers is not None:
-        return [*lines, f"    return look_up(CLASS_OF, {classifier.answers[0]}){cut}"]
+        return [*lines, f"    return look_up(CLASS_OF, {classifier.answers[0]}{cut})"]
     lines.append("    scores = [")
-    lines += [f"        look_up({_scores(name)}, {name})," for name in classifier.tables]
-    lines += [f"        scale({_scores(name)}, {name})," for name in classifier.factors]
-    return [*lines, "    ]", f"    return classify(CLASSES, scores){cut}"]
+    lines += [f"        look_up({_scores(name)}, {name}{cut})," for name in classifier.tables]
+    lines += [f"        scale({_scores(name)}, {name}{cut})," for name in classifier.factors]
+    return [*lines, "    ]", "    return classify(CLASSES, scores)"]
 
 
 def _call(head: str, arguments: Sequence[str], tail: str) -> list[str]:
