@@ -1,0 +1,196 @@
+"""Weights in, a program with its evidence out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.models.labels import Labels
+from engine.models.protocols import TransformerConfig
+from engine.rasp.compiled import OURS, TRACR, Construction, Domain, Head, Units
+from engine.rasp.decompiling import naming
+from engine.rasp.decompiling.circuits import SMALL, Circuits
+from engine.rasp.decompiling.heads import raw, read_head
+from engine.rasp.decompiling.parts import Part
+from engine.rasp.decompiling.units import read_mlp
+from engine.rasp.decompiling.verification import Verification, verified
+from engine.rasp.functions import Value
+from engine.rasp.language import SOp
+
+
+@dataclass(frozen=True)
+class Line:
+    """One s-op of the program, and the weights it was read from."""
+
+    node: SOp
+    op: str
+    encoding: str
+    head: Head | None
+    units: tuple[Units, ...]  # runs of hidden units
+    dims: tuple[int, ...] | None  # residual directions; None where they are not directions of the basis
+    how: str
+    alternatives: tuple[str, ...]  # functions or comparisons that the weights do not tell from the chosen one
+    read: bool = True  # False: part of it is not in the weights; `how` says what
+
+
+@dataclass(frozen=True)
+class Decompiled:
+    """`program` is None when the output could not be traced back. `unread`: what the weights do not say, or what does
+    not look compiled; a sentence each."""
+
+    program: SOp | None
+    domain: Domain
+    construction: Construction
+    lines: tuple[Line, ...]
+    unread: tuple[str, ...]
+    verification: Verification
+    milliseconds: float
+    method: Literal["weights", "behaviour"] = "weights"
+
+
+def decompile(
+    config: TransformerConfig,
+    state: Mapping[str, Any],
+    labels: Labels,
+    *,
+    verify: bool = True,
+    rng: np.random.Generator | None = None,
+) -> Decompiled:
+    """The program of a compiled model: its weights by HookedTransformer name, what token ids and logits mean, and
+    nothing else. `rng` draws the inputs where there are too many to try all (default: seed 0).
+
+    CallError when the weights are not those of a transformer with labels; a model that is not compiled gives a
+    Decompiled without a program, which says what could not be read.
+    """
+    began = time.perf_counter()
+    circuits = Circuits(config, state, labels)
+    construction = _construction(circuits)
+    domain = Domain(circuits.vocab, circuits.max_len, config.attention == "causal")
+    parts, notes = read(circuits, construction)
+    sink, outputs, problem = _sink(circuits, parts)
+    program, lines = None, ()
+    if problem:
+        notes.append(problem)
+    elif sink is not None:
+        choices = naming.chosen(parts, sink, outputs)
+        program, nodes = naming.built(parts, sink, choices)
+        lines = tuple(_line(parts, i, nodes[i], choices[i]) for i in sorted(nodes))
+        used = set(naming.needed(parts, sink))
+        notes.extend(note for i in sorted(used) for note in parts[i].notes)
+    verification = Verification.none("nothing was read that could be checked")
+    if program is not None and verify:
+        verification = verified(
+            circuits, state, program, domain, construction, parts, nodes, choices, rng or np.random.default_rng(0)
+        )
+    return Decompiled(
+        program,
+        domain,
+        construction,
+        lines,
+        tuple(dict.fromkeys(notes)),
+        verification,
+        1000 * (time.perf_counter() - began),
+    )
+
+
+def read(circuits: Circuits, construction: Construction) -> tuple[list[Part], list[str]]:
+    """What every component computes, from the first half layer to the last."""
+    parts = [
+        Part("Tokens", "categorical", -1, circuits.tokens - circuits.one, values=circuits.vocab),
+        Part("Indices", "categorical", -1, circuits.positions[1:], values=tuple(range(circuits.max_len))),
+    ]
+    notes: list[str] = []
+    for layer in range(circuits.n_layers):
+        attended: list[Part] = []
+        for head in range(circuits.n_heads):
+            found, said = read_head(circuits, Head(layer, head), parts, construction)
+            attended.extend(found)
+            notes.extend(said)
+        parts.extend(attended)
+        found, said = read_mlp(circuits, layer, parts)
+        parts.extend(found)
+        notes.extend(said)
+    return parts, notes
+
+
+def _construction(c: Circuits) -> Construction:
+    """Ours keeps padding from being attended; the original divides scores and does not."""
+    divided = c.config.attn_scale in (0, 0.0) or abs(c.config.attn_scale - 1) > 1e-6
+    return TRACR if divided and c.config.d_head > 1 else OURS if not divided else TRACR
+
+
+def _sink(c: Circuits, parts: list[Part]) -> tuple[int | None, tuple[Value, ...] | None, str]:
+    """The part that the logits read, and its values by code."""
+    read_by_logits = []
+    for i, p in enumerate(parts):
+        logits = raw(c, p) @ c.unembed
+        if np.abs(logits).max(initial=0) > 100 * SMALL:
+            read_by_logits.append((i, logits))
+    if len(read_by_logits) != 1:
+        return None, None, f"the logits read {len(read_by_logits)} s-ops that could be read, instead of one"
+    i, logits = read_by_logits[0]
+    if c.labels.outputs is None:
+        return i, None, ""
+    best = logits.argmax(1)
+    if len(set(best.tolist())) != len(best):
+        return None, None, "two values of the output give the same logit"
+    return i, tuple(c.labels.outputs[k] for k in best.tolist()), ""
+
+
+def _line(parts: list[Part], at: int, node: SOp, choice: naming.Choice) -> Line:
+    part = parts[at]
+    runs: list[Units] = []
+    for u in part.units:
+        assert part.layer is not None
+        if runs and runs[-1].stop == u:
+            runs[-1] = Units(part.layer, runs[-1].start, u + 1)
+        else:
+            runs.append(Units(part.layer, u, u + 1))
+    largest = np.abs(part.vectors).max(1)
+    aligned = bool((np.abs(np.abs(part.vectors).sum(1) - largest) < 1e-3).all()) and bool((largest > 0.5).all())
+    if part.kind == "Tokens":  # less the padding token's
+        difference = np.sort(np.abs(part.vectors), axis=1)
+        aligned = bool((np.abs(difference[:, -2:] - 1) < 1e-4).all() and (difference[:, :-2] < 1e-4).all())
+    dims = tuple(part.vectors.argmax(1).tolist()) if aligned else None
+    return Line(
+        node,
+        part.kind if part.kind != "Nothing" else "Map",
+        part.encoding,
+        part.head,
+        tuple(runs),
+        dims,
+        _how(part),
+        choice.others,
+        not part.notes and part.kind != "Nothing",
+    )
+
+
+def _how(part: Part) -> str:
+    """One sentence: what in the weights says so."""
+    at = part.where
+    match part.kind:
+        case "Tokens":
+            text = "the rows of the token embedding"
+        case "Indices":
+            text = "the rows of the position embedding"
+        case "Nothing":
+            text = "a direction that is read and that nothing writes: always 0"
+        case "Aggregate":
+            text = f"{at} attends by a table of {part.matches.shape[0]} by {part.matches.shape[1]} values and copies" if (
+                part.matches is not None
+            ) else at
+        case "SelectorWidth":
+            text = f"{at}: the head's share of the beginning token is 1/(d+1), which {len(part.units)} units turn into d"
+        case "SequenceMap":
+            text = f"{len(part.units)} units of mlp{part.layer}, each on for one pair of values"
+        case "LinearSequenceMap":
+            text = f"{len(part.units)} units of mlp{part.layer}: either sign of two numbers, added"
+        case "Map" if part.numbers is not None:
+            text = f"{len(part.units)} units of mlp{part.layer} write one number"
+        case _:
+            text = f"{len(part.units)} units of mlp{part.layer} write one of {part.size} values"
+    return "; ".join([text, *part.notes])

@@ -1,0 +1,114 @@
+"""Attention heads: which values of the queries attend to which of the keys, and what is carried (section 3,
+"Attention", read backwards)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.rasp.compiled import Construction, Head
+from engine.rasp.decompiling.circuits import SMALL, Circuits
+from engine.rasp.decompiling.parts import Floats, Part
+from engine.rasp.value_sets import ValueSet, averages
+
+WHOLE = 2e-2  # how far a score may be from a whole match, relative to it
+
+
+def read_head(c: Circuits, at: Head, parts: list[Part], construction: Construction) -> tuple[list[Part], list[str]]:
+    """The s-ops that the head computes (none where it is empty), and a sentence per thing that could not be read."""
+    layer, head = at
+    w_q, w_k, w_v, w_o = (w[layer][head] for w in (c.q, c.k, c.v, c.o))
+    columns = (np.abs(w_v).max(0) > 0) & (np.abs(w_o).max(1) > 0)
+    if not columns.any():
+        return [], []
+    name = f"L{layer}H{head}"
+    half = 2 * layer
+    coded = [i for i, p in enumerate(parts) if p.encoding == "categorical"]
+    query_sides = {i: parts[i].vectors @ w_q for i in coded}
+    key_sides = {i: raw(c, parts[i]) @ w_k for i in coded}
+    size_q, size_k, size_v = (float(np.linalg.norm(w, axis=0).max()) for w in (w_q, w_k, w_v))
+    queries = [i for i in coded if np.abs(query_sides[i]).max(initial=0) > SMALL * size_q]
+    keys = [i for i in coded if np.abs(key_sides[i]).max(initial=0) > SMALL * size_k]
+    notes: list[str] = []
+    if len(keys) != 1 or len(queries) > 1:
+        return [], [
+            f"{name} attends by {_several(len(queries), 'query')} and {_several(len(keys), 'key')}, which is no select"
+        ]
+    key = keys[0]
+    if queries:
+        query = queries[0]
+    else:
+        query = key
+        notes.append(f"{name} selects nothing: which s-op its queries are is not in the weights")
+    scores = query_sides[query] @ key_sides[key].T
+    bos = float((c.one @ w_q) @ (c.bos @ w_k))
+    top = max(float(scores.max(initial=0)), bos)
+    matches = scores > 0.75 * max(top, 1e-9) if scores.max(initial=0) > 0.5 * top else np.zeros(scores.shape, dtype=bool)
+    rest = np.where(matches, scores - (scores[matches].mean() if matches.any() else 0), scores)
+    if top <= 0 or np.abs(rest).max(initial=0) > WHOLE * top:
+        return [], [f"{name} gives scores that are neither a match nor none, so what it selects is not read"]
+
+    found: list[Part] = []
+    carried = np.zeros(len(columns), dtype=bool)
+    for i, p in enumerate(parts):
+        if p.kind in ("Count", "Nothing"):
+            continue
+        values = raw(c, p) @ w_v
+        touched = np.abs(values).max(0) > SMALL * size_v
+        if not touched.any():
+            continue
+        carried |= touched
+        found.append(
+            Part(
+                "Aggregate",
+                p.encoding,
+                half,
+                np.where(touched, values, 0) @ w_o,
+                (key, query, i),
+                values=_averaged(p, c, construction) if p.encoding == "numerical" else p.values,
+                matches=matches,
+                head=at,
+                notes=list(notes),
+            )
+        )
+    beginning = c.bos @ w_v
+    counts = (np.abs(beginning) > SMALL * size_v) & columns
+    if counts.any():
+        carried |= counts
+        out = (np.where(counts, beginning, 0) @ w_o)[None]
+        found.append(
+            Part("Count", "numerical", half, out, (key, query), matches=matches, head=at, notes=list(notes))
+        )
+    idle = columns & ~carried
+    for column in np.flatnonzero(idle).tolist():
+        parts.append(Part("Nothing", "numerical", -1, np.zeros((1, c.d_model)), values=(0.0,)))
+        found.append(
+            Part(
+                "Aggregate",
+                "numerical",
+                half,
+                w_o[column][None],
+                (key, query, len(parts) - 1),
+                values=(0.0,),
+                matches=matches,
+                head=at,
+                notes=[*notes, f"{name} reads a direction that nothing writes: any s-op that is always 0 fits"],
+            )
+        )
+    return found, []
+
+
+def raw(c: Circuits, part: Part) -> Floats:
+    """What keys, values and logits read of it: they do not read the constant, so a token's whole row will do (and keys
+    do read the padding token, of which `vectors` has been made free)."""
+    return c.tokens if part.kind == "Tokens" else part.vectors
+
+
+def _averaged(p: Part, c: Circuits, construction: Construction) -> tuple[float, ...]:
+    assert p.values is not None
+    numbers = ValueSet.of(sorted({float(v) for v in p.values} | {0.0}) if not p.values else [float(v) for v in p.values])
+    found: tuple[float, ...] = averages(numbers, c.max_len, construction).values
+    return found
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what} s-ops" if count != 1 else f"one {what} s-op"
