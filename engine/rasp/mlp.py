@@ -97,7 +97,8 @@ def of_number(x: Floats, to: Ints | Floats, outputs: int, construction: Construc
     At BOS x is 0; a unit that reads BOS takes away what the ladder writes there. (The original leaves it, where later
     keys and values meet it.) Sources: x, one, BOS. Targets: the outputs.
     """
-    ladder = _ladder(x, to, (min(float(x[0]), 0.0), max(float(x[-1]), 0.0)), construction, label)
+    reach = (min(float(x[0]), 0.0), max(float(x[-1]), 0.0))
+    ladder = _ladder(x, to, reach, thresholds.uncertain(x, summed=True), construction, label)
     if not construction.repaired:
         return _block(ladder, [], [])
     at_bos = ladder(0.0, outputs)
@@ -110,7 +111,8 @@ def width(most: int, outputs: int, categorical: bool, construction: Construction
     Sources: the number, one, BOS. Targets: the outputs, then the number."""
     d = np.arange(most, -1, -1)
     x: Floats = np.reciprocal(d + 1.0)
-    ladder = _ladder(x, d if categorical else d.astype(np.float64), (float(x[0]), 1.0), construction, label)
+    to = d if categorical else d.astype(np.float64)
+    ladder = _ladder(x, to, (float(x[0]), 1.0), thresholds.uncertain(x, summed=False), construction, label)
     if not construction.repaired:
         return _block(ladder, [0, outputs] if categorical else [outputs], [-1.0, -1.0] if categorical else [-1.0])
     at_bos = ladder(1.0, outputs)
@@ -119,13 +121,14 @@ def width(most: int, outputs: int, categorical: bool, construction: Construction
 
 
 def _ladder(
-    x: Floats, to: Ints | Floats, reach: tuple[float, float], construction: Construction, label: str
+    x: Floats, to: Ints | Floats, reach: tuple[float, float], near: Floats, construction: Construction, label: str
 ) -> thresholds.Ladder:
     if construction.exactness is not None:
         return thresholds.original(x, to, construction.exactness)
+    thresholds.check_apart(x, to, near, label)
     if np.issubdtype(to.dtype, np.integer):
-        return thresholds.steps(x, to, reach, label)
-    return thresholds.numerical(x, to.astype(np.float64), reach, label)
+        return thresholds.steps(x, to, reach)
+    return thresholds.numerical(x, to.astype(np.float64), reach, near)
 
 
 def _block(ladder: thresholds.Ladder, cleaned: Any, amounts: Any) -> Block:

@@ -23,8 +23,7 @@ from sessions.errors import CallError
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 
-RESOLUTION = 2.0**-20  # of neighbouring values, relative: what float32 carries through a few layers
-ROUNDING = 2.0**-40  # of the largest value: closer ones are equal but for the rounding of float64 sums
+RESOLUTION = 2.0**-20  # relative: what float32 carries of a number through a few layers
 _LOSS = 2.0**-24  # relative, of one float32 rounding
 _STEPS_ARE_FINE = 1e-5
 
@@ -59,20 +58,28 @@ def original(x: Floats, to: Ints | Floats, exactness: float) -> Ladder:
     return _written(slope, offset, _changes(to, pairs, pairs + 1), _constant(to, 0, start))
 
 
-def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float], label: str) -> Ladder:
-    """Thresholds where the function changes. `reach`: the least and the greatest x there will be.
+def uncertain(x: Floats, *, summed: bool) -> Floats:
+    """How far from each value the number that is read may be. A sum is as uncertain as its largest terms; 1/(d+1),
+    which attention makes, only as it is itself."""
+    size = np.abs(x)
+    return RESOLUTION * (np.full(len(x), size.max()) if summed else size)
 
-    CallError when two values are too close for float32 and the function tells them apart."""
-    k = np.flatnonzero(_differ(to[1:], to[:-1])) + 1
-    u, w = x[k - 1], x[k]
-    coincide = ROUNDING * max(abs(reach[0]), abs(reach[1]))  # 0 and 3 * 0.2 - 0.6 are one number
-    close = (w - u) < np.maximum(RESOLUTION * np.maximum(np.abs(u), np.abs(w)), coincide)
+
+def check_apart(x: Floats, to: Ints | Floats, near: Floats, label: str) -> None:
+    """CallError when two values are too close for float32 and the function tells them apart (0 and 3 * 0.2 - 0.6)."""
+    close = _differ(to) & (np.diff(x) < np.maximum(near[1:], near[:-1]))
     if close.any():
         i = int(np.flatnonzero(close)[0])
         raise CallError(
-            f"'{label}' tells {float(u[i])!r} from {float(w[i])!r}, which are too close for float32",
+            f"'{label}' tells {float(x[i])!r} from {float(x[i + 1])!r}, which are too close for float32",
             remedy="round before comparing, or use fewer values",
         )
+
+
+def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float]) -> Ladder:
+    """Thresholds where the function changes. `reach`: the least and the greatest x there will be."""
+    k = np.flatnonzero(_differ(to)) + 1
+    u, w = x[k - 1], x[k]
     scale = np.exp2(np.ceil(np.log2(2 / (w - u)))) if len(k) else np.zeros(0)
     top = np.round(4 * (scale * (u + w) / 2 + 0.5)) / 4  # L t: the step rises from (top - 1) / L to top / L
     falling = (u + w) / 2 - reach[0] <= reach[1] - (u + w) / 2
@@ -87,10 +94,10 @@ def steps(x: Floats, to: Ints | Floats, reach: tuple[float, float], label: str) 
     return _written(np.append(slope, 0.0), np.append(offset, 1.0), changes, _constant(to, start, 2 * len(k)))
 
 
-def lines(x: Floats, to: Floats, reach: tuple[float, float]) -> Ladder:
+def lines(x: Floats, to: Floats, reach: tuple[float, float], near: Floats) -> Ladder:
     """Straight lines from value to value, going on beyond the ends: one unit per bend, seen from the value between the
     falling and the rising units that makes their terms smallest."""
-    kept = np.append(True, np.diff(x) >= RESOLUTION * np.maximum(np.abs(x[1:]), np.abs(x[:-1])))
+    kept = np.append(True, np.diff(x) >= near[1:])
     x, to = x[kept], to[kept]
     slopes = np.diff(to) / np.diff(x)
     best: tuple[float, Floats, Floats, Floats, float] | None = None
@@ -119,33 +126,29 @@ def lines(x: Floats, to: Floats, reach: tuple[float, float]) -> Ladder:
     )
 
 
-def numerical(x: Floats, to: Floats, reach: tuple[float, float], label: str) -> Ladder:
-    """Steps while float32 adds them up well, else whatever loses less."""
-    gaps, rises = np.diff(x), np.abs(np.diff(to))
-    changed = gaps[rises > 0]
-    if len(changed) == 0:
-        return steps(x, to, reach, label)
+def numerical(x: Floats, to: Floats, reach: tuple[float, float], near: Floats) -> Ladder:
+    """Steps while float32 adds them up well, else whatever loses less. `near`: how uncertain each x is."""
+    gaps, rises = np.diff(x), np.where(_differ(to), np.abs(np.diff(to)), 0.0)
+    if not rises.any():
+        return steps(x, to, reach)
     t = (x[1:] + x[:-1]) / 2
     nearer = np.minimum(t - reach[0], reach[1] - t)
-    with np.errstate(divide="ignore"):
-        lost = 2 * _LOSS * float(np.sum(rises * np.where(rises > 0, 4 * nearer / gaps + 1, 0)))
+    lost = 2 * _LOSS * float(np.sum(rises * np.where(rises > 0, 4 * nearer / gaps + 1, 0)))
     if lost <= _STEPS_ARE_FINE:
-        return steps(x, to, reach, label)
-    size = np.maximum(np.abs(x[1:]), np.abs(x[:-1]))
-    apart = gaps >= RESOLUTION * size
-    noise = 4 * _LOSS * float(np.max(np.where(apart, rises / gaps * size, 0)))
-    drawn = lines(x, to, reach)
+        return steps(x, to, reach)
+    drawn = lines(x, to, reach, near)
+    noise = float(np.max(rises / gaps * np.maximum(near[1:], near[:-1]))) / 4
     span = np.where(drawn.slope > 0, reach[1] + drawn.offset, drawn.offset - reach[0])[: len(drawn.weight)]
     if noise + _LOSS * float(np.sum(np.abs(drawn.weight) * np.abs(span))) < lost:
         return drawn
-    return steps(x, to, reach, label)
+    return steps(x, to, reach)
 
 
-def _differ(a: Any, b: Any) -> Any:
-    """Numbers that differ by less than float32 can tell are the same."""
-    if np.issubdtype(np.asarray(a).dtype, np.integer):
-        return a != b
-    return np.abs(a - b) > RESOLUTION * np.maximum(np.abs(a), np.abs(b))
+def _differ(to: Ints | Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Neighbours that do; numbers that are the same as far as float32 can tell do not."""
+    if np.issubdtype(to.dtype, np.integer):
+        return np.not_equal(to[1:], to[:-1])
+    return np.asarray(np.abs(np.diff(to)) > RESOLUTION * np.abs(to).max())
 
 
 _Terms = tuple[Ints, Ints, Floats]
