@@ -17,7 +17,7 @@ from engine.rasp.sampling import evaluation
 from engine.rasp.sampling.evaluation import Values
 from engine.rasp.sampling.pools import COMPARISONS, FACTORS, MAPS, OPERATIONS, SEQUENCE_MAPS, TOKENS_WEIGHT, TYPES, Type
 from engine.rasp.sampling.steps import CATEGORICAL, NUMERICAL, Constant, Sop, Step, aggregated, built, evaluated
-from engine.rasp.sampling.tokens import INPUTS, VARIABLES, tokenise
+from engine.rasp.sampling.tokens import CLASSES, INPUTS, VARIABLES, tokenise
 from engine.rasp.sampling.trials import DEFAULTS, MOST_NONE, Settings, behaviour, run, trials, useful
 from sessions.errors import CallError, IwbError
 
@@ -26,6 +26,8 @@ LARGEST_SCOPE = 60  # operations drawn for one program before it is begun anew
 MOST_RESTARTS = 20_000
 REMEMBERED = 20_000  # s-ops whose values on the test inputs are kept
 SHORTEST, LONGEST = 2, len(VARIABLES) + len(INPUTS)  # tokens and indices counted
+
+PATIENCE = 5_000  # draws one after another that bring nothing new
 
 T = TypeVar("T")
 
@@ -264,3 +266,55 @@ class Sampler:
             restarts=restarts,
             compiled=compiled,
         )
+
+
+class Samples(list[Sampled]):
+    """Programs, and what became of the draws that are not among them."""
+
+    draws = 0
+    same_tokens = 0  # draws whose tokens came before
+    same_behaviour = 0  # of the others, draws whose behaviour came before
+
+    def shares(self) -> dict[str, float]:
+        """How often each class of operation occurs in them."""
+        counts = dict.fromkeys(CLASSES, 0)
+        for one in self:
+            for name in one.classes:
+                counts[name] += 1
+        total = max(sum(counts.values()), 1)
+        return {name: count / total for name, count in counts.items()}
+
+
+def sample_many(
+    n: int,
+    *,
+    length: int,
+    rng: np.random.Generator,
+    settings: Settings = DEFAULTS,
+    unique: bool = True,
+    patience: int = PATIENCE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Samples:
+    """n programs of a length. With `unique`, none has the tokens or the behaviour of an earlier one; then fewer than n
+    come back when `patience` draws one after another bring nothing new (short lengths have few different programs)."""
+    sampler = Sampler(rng, settings)
+    found = Samples()
+    tokens: set[tuple[int, ...]] = set()
+    behaviours: set[bytes] = set()
+    in_vain = 0
+    while len(found) < n and in_vain < patience:
+        one = sampler.program(length)
+        found.draws += 1
+        in_vain += 1
+        known = one.tokens in tokens
+        alike = not known and one.behaviour in behaviours
+        found.same_tokens += known
+        found.same_behaviour += alike
+        if not unique or not (known or alike):
+            found.append(one._replace(compiled=None))  # a thousand models are much memory
+            in_vain = 0
+        tokens.add(one.tokens)
+        behaviours.add(one.behaviour)
+        if progress is not None:
+            progress(len(found), n)
+    return found

@@ -14,9 +14,8 @@ from engine.rasp.forward import outputs
 from engine.rasp.functions import Value
 from engine.rasp.interpreter import evaluate
 from engine.rasp.language import Aggregate, Indices, SOp, Tokens, nodes
-from engine.rasp.sampling.distinct import sample_many
 from engine.rasp.sampling.pools import MAPS, SEQUENCE_MAPS
-from engine.rasp.sampling.sampler import Sampled, Sampler
+from engine.rasp.sampling.sampler import Sampled, Sampler, sample_many
 from engine.rasp.sampling.trials import DEFAULTS, PUBLISHED, Settings
 from sessions.errors import CallError
 
@@ -55,7 +54,7 @@ def test_both_lengths_are_reported() -> None:
 
 @pytest.mark.parametrize("settings", [DEFAULTS, PUBLISHED])
 def test_operations_occur_as_often_as_published(settings: Settings) -> None:
-    found = sample_many(np.random.default_rng(0), 500, 6, settings=settings).shares()
+    found = sample_many(500, length=6, rng=np.random.default_rng(0), settings=settings).shares()
     published = {
         "Map": 0.37,
         "SequenceMap": 0.30,
@@ -71,26 +70,25 @@ def test_operations_occur_as_often_as_published(settings: Settings) -> None:
 
 def test_short_programs_repeat_as_often_as_published() -> None:
     """39 % duplicates in 1,300 draws of length 4."""
-    found = sample_many(np.random.default_rng(0), 1_300, 4, unique=False)
+    found = sample_many(1_300, length=4, rng=np.random.default_rng(0), unique=False)
     assert found.draws == 1_300
     assert abs(found.same_tokens / 1_300 - 0.39) < 0.06
     assert found.same_behaviour > 100
 
 
 def test_unique_programs_differ_in_tokens_and_behaviour() -> None:
-    found = sample_many(np.random.default_rng(4), 60, 4)
-    assert len({p.tokens for p in found.programs}) == len({p.behaviour for p in found.programs}) == 60
+    found = sample_many(60, length=4, rng=np.random.default_rng(4))
+    assert len({p.tokens for p in found}) == len({p.behaviour for p in found}) == 60
     assert found.draws == 60 + found.same_tokens + found.same_behaviour
     some = ALL[:: len(ALL) // 300]
     results = [
-        str([None if row is None else [_number(v) for v in row] for row in _run(p.program, some)])
-        for p in found.programs
+        str([None if row is None else [_number(v) for v in row] for row in _run(p.program, some)]) for p in found
     ]
     assert len(set(results)) >= 58  # two may differ on other inputs only
 
 
 def test_programs_that_behave_alike_have_one_digest() -> None:
-    found = sample_many(np.random.default_rng(0), 80, 4, unique=False).programs
+    found = sample_many(80, length=4, rng=np.random.default_rng(0), unique=False)
     by_digest: dict[bytes, list[Sampled]] = {}
     for one in found:
         by_digest.setdefault(one.behaviour, []).append(one)
@@ -108,8 +106,8 @@ def _number(value: Value) -> Value:
 
 
 def test_sampling_ends_where_there_is_nothing_new() -> None:
-    found = sample_many(np.random.default_rng(0), 10_000, 2, patience=50)
-    assert 0 < len(found.programs) < 100
+    found = sample_many(10_000, length=2, rng=np.random.default_rng(0), patience=50)
+    assert 0 < len(found) < 100
 
 
 def test_what_is_kept_is_worth_keeping() -> None:
