@@ -28,6 +28,8 @@ from engine.rasp.language import (
     numerical,
     tokens,
 )
+from engine.rasp.library import LIBRARY
+from engine.rasp.library import program as library_program
 from engine.rasp.value_sets import infer
 from sessions.errors import CallError
 from tests.engine.rasp.by_hand import defined, evaluate_all, ideal, random_program
@@ -100,7 +102,7 @@ def test_most_random_programs_compile() -> None:
 
 @pytest.mark.slow
 def test_many_random_programs() -> None:
-    for seed in range(3_000):
+    for seed in range(2_000):
         rng = np.random.default_rng([17, seed])
         program = random_program(rng, int(rng.integers(3, 12)))
         with contextlib.suppress(CallError):
@@ -163,6 +165,17 @@ PROGRAMS: dict[str, tuple[SOp, Domain]] = {
 def test_programs_on_all_inputs(name: str, causal: bool) -> None:
     program, domain = PROGRAMS[name]
     check(program, Domain(domain.vocab, domain.max_len, causal))
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_library(name: str) -> None:
+    entry = LIBRARY[name]
+    program = library_program(name)
+    check(program, Domain(entry.vocab[:3], min(entry.max_len, 4), entry.causal))
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, entry.max_len + 1, 100)
+    rows = [tuple(entry.vocab[i] for i in rng.integers(len(entry.vocab), size=n)) for n in lengths]
+    check(program, Domain(entry.vocab, entry.max_len, entry.causal), rows)
 
 
 def test_the_beginning_stays_clean() -> None:
