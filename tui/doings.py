@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from platformdirs import user_state_path
 from textual.actions import SkipAction
 from textual.screen import Screen
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from sessions.errors import IwbError
 from sessions.steps import Stored
@@ -124,7 +124,7 @@ class Doings(KeysInTurn, inherit_bindings=False):
         screen = self.main_screen
         if screen.has_class("-maximised"):
             screen.remove_class("-maximised")
-        elif isinstance(self.focused, Input) and self.pane is not None:
+        elif isinstance(self.focused, Input | TextArea) and self.pane is not None:
             self.pane.leave_field()
         elif self.pane is not None and not self.pane.has_focus_within:
             screen.remove_class("-context", "-inspector")

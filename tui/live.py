@@ -23,8 +23,8 @@ Ask = Callable[[Values], Awaitable["tuple[AnyArtifact, ...]"]]
 class LiveQuestion:
     """Asks `ask(values)` when `put` has not been called for a pause; the newest values win.
 
-    `answered(values, artifacts)` and `refused(values, error)` hear of the newest values only: an answer that comes after
-    other values were put is dropped. At most one question is under way, so that a slow answer never piles others up.
+    `answered(values, artifacts)` and `refused(values, error)` hear of the newest values only: an answer that comes
+    after other values were put is dropped. At most one question is under way, so that a slow one never piles others up.
     """
 
     def __init__(

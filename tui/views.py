@@ -106,6 +106,16 @@ VIEWS: tuple[View, ...] = (
         "tui.panes.history:HistoryPane",
         lambda stored, step: False,
     ),
+    View(
+        "rasp",
+        "8",
+        "RASP",
+        "Write a RASP program and see its variables and the model it would become as you type. "
+        "Run an input: every s-op's values, and each selector beside the attention of the head that computes it.",
+        "tui.panes.rasp:RaspPane",
+        lambda stored, step: step.operation == "rasp.trace",
+        "rasp.compile",
+    ),
 )
 
 VIEW_OF: dict[str, View] = {view.id: view for view in VIEWS}

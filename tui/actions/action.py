@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 # special state ("lost", "replay"), the view, "everywhere". "moving" counts in views and overlays alike.
 Scope = Literal[
     "everywhere", "moving", "overlay", "lost", "replay",
-    "model", "data", "sweep", "attention", "circuit", "program", "history",
+    "model", "data", "sweep", "attention", "circuit", "program", "history", "rasp",
     "form", "palette", "help", "jobs", "log", "note", "question", "jump", "find", "artifact", "size", "message",
-    "export",
+    "export", "library",
 ]  # fmt: skip
-VIEW_SCOPES: tuple[Scope, ...] = ("model", "data", "sweep", "attention", "circuit", "program", "history")
+VIEW_SCOPES: tuple[Scope, ...] = ("model", "data", "sweep", "attention", "circuit", "program", "history", "rasp")
 OVERLAY_SCOPES: tuple[Scope, ...] = (
     "form",
     "palette",
@@ -32,6 +32,7 @@ OVERLAY_SCOPES: tuple[Scope, ...] = (
     "size",
     "message",
     "export",
+    "library",
 )
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -47,6 +48,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "circuit": "Circuit",
     "program": "Program",
     "history": "History",
+    "rasp": "RASP",
     "form": "In a form",
     "palette": "In the palette",
     "help": "In help",
@@ -59,6 +61,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "artifact": "In a result without a view of its own",
     "message": "In a message",
     "export": "While exporting",
+    "library": "While choosing a program",
     "size": "On a terminal that is too small",
 }
 

@@ -24,6 +24,9 @@ OVERLAYS: tuple[Action, ...] = (
     on_overlay("question.yes", "Yes", "Do it.", "y enter", verb="yes", hint=1),
     on_overlay("question.no", "No", "Leave everything as it is.", "n", verb="close", hint=2),
     on_overlay("find.keep", "Keep", "Keep the filter and go back to the table.", "enter", verb="keep", hint=1),
+    on_overlay(
+        "library.take", "Take", "Put the program under the cursor into the editor.", "enter", verb="take", hint=1
+    ),
     on_overlay("export.write", "Write", "Write the chosen format.", "enter", verb="write", hint=1),
     on_overlay("message.copy", "Copy", "Copy the whole text.", "y", verb="copy", hint=1),
     on_overlay("size.quit", "Quit", "Leave; the engine goes on with a running step.", "q ctrl+q", verb="quit"),

@@ -6,6 +6,7 @@ from tui.actions.action import SCOPE_TITLES, Action
 from tui.actions.analysis import ATTENTION, CIRCUIT, PROGRAM, SWEEP
 from tui.actions.everywhere import EVERYWHERE, LOST, MOVING, REPLAY
 from tui.actions.overlays import OVERLAYS
+from tui.actions.rasp import RASP
 from tui.actions.views import DATA, HISTORY, MODEL
 
 ACTIONS: tuple[Action, ...] = (
@@ -20,6 +21,7 @@ ACTIONS: tuple[Action, ...] = (
     *CIRCUIT,
     *PROGRAM,
     *HISTORY,
+    *RASP,
     *OVERLAYS,
 )
 

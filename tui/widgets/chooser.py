@@ -37,6 +37,11 @@ class Chooser(Widget, can_focus=True):
     def value(self) -> str:
         return self._choices[self._at][0] if self._choices else ""
 
+    def set_value(self, value: str) -> None:
+        """Show that choice; an unknown one is the first."""
+        self._at = next((i for i, (v, _) in enumerate(self._choices) if v == value), 0)
+        self.refresh()
+
     def render(self) -> Content:
         if not self._choices:
             return Content.styled("nothing to choose from yet", Style(dim=True))

@@ -36,6 +36,14 @@ _LIGHT = {
 _UNCOLOURED = {Keyword: Style(bold=True), Comment: Style(italic=True)}
 _PLAIN = Style()
 
+# RASP text is written in Python's expressions, so Python's lexer cuts it; these words have a meaning of their own.
+_RASP = """
+tokens indices length select selector_width aggregate numerical categorical map sequence_map linear_sequence_map full
+constant selector_and selector_or selector_not Select SelectorWidth Aggregate Map SequenceMap LinearSequenceMap Full
+ConstantSOp Comparison rasp EQ NEQ LT LEQ GT GEQ TRUE FALSE
+"""
+RASP_WORDS = frozenset(_RASP.split())
+
 
 class CodeLine(msgspec.Struct, frozen=True):
     """One line: its pieces, its number in the new text (0 for a removed one) and its part in a diff (`+`, `-`, ``)."""
@@ -43,6 +51,15 @@ class CodeLine(msgspec.Struct, frozen=True):
     pieces: tuple[Piece, ...]
     number: int
     change: str = ""
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """Where a text is wrong, counted from 1, and what is wrong in one sentence."""
+
+    line: int
+    column: int
+    length: int
+    message: str
 
 
 def colours(dark: bool, coloured: bool) -> dict[object, Style]:
@@ -57,13 +74,13 @@ def tokenised(source: str, language: str = "python", dark: bool = True, coloured
     palette = colours(dark, coloured)
     try:
         # Nothing is executed: a lexer only cuts text into tokens.
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+        lexer = get_lexer_by_name("python" if language == "rasp" else language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return tuple(CodeLine(((line, _PLAIN),), i + 1) for i, line in enumerate(text.split("\n")))
     lines: list[list[Piece]] = [[]]
     for kind, value in lexer.get_tokens(text):
         style = _PLAIN
-        of = kind
+        of = Name.Builtin if language == "rasp" and value in RASP_WORDS else kind
         while of is not Token and of is not None:
             if of in palette:
                 style = palette[of]

@@ -1,0 +1,184 @@
+"""The RASP view by keys, against a scripted engine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from textual import events
+from textual.widgets import Input
+
+from tests.tui import fake
+from tests.tui.fake import FakeBench, FakeEngine, FakeFile, settle
+from tests.tui.panes import rasp_content as content
+from tests.tui.test_app import press, screen_text
+from tui.panes import rasp as rasp_module
+from tui.panes.rasp import RaspPane
+from tui.widgets.data_table import RowTable
+from tui.widgets.rasp_editor import RaspEditor
+
+
+@pytest.fixture(autouse=True)
+def _rasp_is_in_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "CATALOGUE", (*fake.CATALOGUE, *content.OPERATIONS))
+    monkeypatch.setattr(rasp_module, "SAVE_S", 0.01)
+    before = FakeEngine.__init__
+
+    def knows_rasp(self: FakeEngine, *given: Any) -> None:
+        before(self, *given)
+        self.looks["rasp.check"] = content.checked
+
+    async def ask(self: FakeEngine, topic: str) -> dict[str, Any]:
+        return content.LIBRARY if topic == "rasp" else {"models": []}
+
+    monkeypatch.setattr(FakeEngine, "__init__", knows_rasp)
+    monkeypatch.setattr(FakeEngine, "ask", ask)
+
+
+def pane(bench: FakeBench) -> RaspPane:
+    found = bench.app.panes["rasp"]
+    assert isinstance(found, RaspPane)
+    return found
+
+
+def editor(bench: FakeBench) -> RaspEditor:
+    return pane(bench).editor
+
+
+def variables(bench: FakeBench) -> RowTable:
+    return pane(bench).query_one("#rasp-variables", RowTable)
+
+
+async def answered(pilot: Any, bench: FakeBench) -> None:
+    """Until the engine has said what it thinks of the newest text."""
+    async with asyncio.timeout(5):
+        while pane(bench)._question.waiting:
+            await pilot.pause(0.01)
+    await settle(pilot)
+
+
+async def written(pilot: Any, bench: FakeBench, text: str) -> None:
+    """Go to the RASP view and paste a program."""
+    await press(pilot, "8")
+    bench.app.post_message(events.Paste(text))
+    await settle(pilot)
+    await answered(pilot, bench)
+
+
+async def test_a_program_is_checked_as_it_is_written_and_no_step_is_left() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "e", *"x = tokens")
+        await answered(pilot, bench)
+        assert editor(bench).text == "x = tokens"
+        asked = [question for question in bench.engine.asked if question[0] == "look"]
+        assert asked[-1] == ("look", "rasp.check", {"program": "x = tokens"})
+        assert bench.file.steps == {}
+        assert "1 layer · 1 head · width 12 · hidden 7 · 1,234 parameters · 0.8 ms" in pane(bench)._state()[0]
+        assert "1 layer · 1 head · width 12" in screen_text(bench.app)
+        assert "0, 1, 2, 3" in screen_text(bench.app)
+
+
+async def test_a_mistake_stands_under_its_line_and_the_good_table_stays() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await written(pilot, bench, content.TEXT)
+        editor(bench).replace("wdth", (1, 16), (1, 21))
+        await settle(pilot)
+        await answered(pilot, bench)
+        lines = screen_text(bench.app).splitlines()
+        at = next(i for i, line in enumerate(lines) if "hist = selector_wdth(same)" in line)
+        assert "^ 'selector_wdth' is not defined; did" in lines[at + 1]
+        assert "you mean 'selector_width'?" in lines[at + 2]
+        assert lines[at + 1].index("^") == lines[at].index("selector_wdth")
+        assert lines[at + 3].strip().startswith("3")  # what follows stands lower, and is all there
+        assert any("line 2: 'selector_wdth' is not defined" in line for line in lines)
+        assert len(variables(bench).model.rows) == 2
+
+
+async def test_the_cursor_below_a_mistake_is_where_the_text_is() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await written(pilot, bench, content.WRONG)
+        area = editor(bench)
+        area.move_cursor((1, 0))
+        above = area.cursor_screen_offset
+        area.move_cursor((2, 0))
+        await settle(pilot)
+        assert area.cursor_screen_offset.y - above.y == 3
+        area.show_mistake(None)
+        assert area.cursor_screen_offset.y - above.y == 1
+
+
+async def test_escape_leaves_the_editor_and_digits_switch_views_again() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8")
+        assert not isinstance(bench.app.focused, RaspEditor)
+        await press(pilot, "e", "7")
+        assert editor(bench).text == "7"
+        await press(pilot, "escape", "1")
+        assert bench.app.view_id == "model"
+
+
+async def test_the_draft_is_kept_in_the_session_file_as_it_is_written() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await written(pilot, bench, content.TEXT)
+        pane(bench).query_one("#rasp-vocab", Input).value = "a,b"
+        await settle(pilot)
+        await pilot.pause(0.02)
+        await settle(pilot)
+        assert bench.file.view_state["view.rasp"]["draft"]["text"] == content.TEXT
+        assert bench.file.view_state["view.rasp"]["draft"]["vocab"] == "a,b"
+    again = FakeBench(bench.file)
+    async with again.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8")
+        await answered(pilot, again)
+        assert editor(again).text == content.TEXT
+        assert pane(again).query_one("#rasp-vocab", Input).value == "a,b"
+        assert len(variables(again).model.rows) == 2
+
+
+async def test_compiling_is_a_step_with_the_text_and_its_inputs() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await written(pilot, bench, content.TEXT)
+        pane(bench).query_one("#rasp-vocab", Input).value = "a,b"
+        pane(bench).query_one("#rasp-max_len", Input).value = "3"
+        await settle(pilot)
+        await press(pilot, "f10")
+        wanted = {"program": content.TEXT, "vocab": "a,b", "max_len": "3"}
+        ran = [question for question in bench.engine.asked if question[0] == "run"]
+        assert ran == [("run", "rasp.compile", wanted, 0)]
+
+
+async def test_a_program_of_the_library_to_start_from() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "o")
+        assert "how often each token occurs" in screen_text(bench.app)
+        await press(pilot, "enter")
+        await answered(pilot, bench)
+        assert editor(bench).text == content.TEXT
+        assert pane(bench).draft.values() == {
+            "program": content.TEXT, "vocab": "a,b", "max_len": "3", "causal": "false"
+        }  # fmt: skip
+
+
+async def test_without_an_engine_that_can_check_it_says_so() -> None:
+    bench = FakeBench(FakeFile())
+    bench.refuse = "the disk is full"
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "e", "x", "escape")
+        assert "the engine is not there yet" in screen_text(bench.app)
