@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.rasp import mlp
 from engine.rasp.attention import Pattern, pattern
-from engine.rasp.compiled import BOS, OURS, PAD, Array, Compiled, Construction, Domain, Units, Variable
+from engine.rasp.compiled import BOS, OURS, PAD, Array, Compiled, Construction, Domain, Head, Units, Variable
 from engine.rasp.functions import Value
 from engine.rasp.language import (
     Aggregate,
@@ -28,7 +28,7 @@ from engine.rasp.language import (
     labels,
     nodes,
 )
-from engine.rasp.layering import Layers, allocate
+from engine.rasp.layering import Arrangement, Layers, allocate
 from engine.rasp.remembered import Remembered
 from engine.rasp.validation import CompileError, check_domain, check_nodes, placed
 from engine.rasp.value_sets import (
@@ -51,17 +51,20 @@ Ints = np.ndarray[Any, np.dtype[np.intp]]
 _blocks: Remembered[mlp.Block] = Remembered()
 
 
-def compile_program(program: SOp, domain: Domain, construction: Construction = OURS) -> Compiled:
+def compile_program(
+    program: SOp, domain: Domain, construction: Construction = OURS, arrange: Arrangement = allocate
+) -> Compiled:
     """The program as a transformer over inputs of 1 to `domain.max_len` tokens after the beginning token.
 
-    Its decoded output is what the interpreter gives wherever that is defined and not None.
+    Its decoded output is what the interpreter gives wherever that is defined and not None. `arrange` says which layer
+    and head computes what (`packing` has another); aggregates it gives one head must read one selector.
     CallError names the node that cannot be compiled, or says what grows too large.
     """
     check_domain(domain)
     order, names = nodes(program), labels(program)
     check_nodes(program, order, names)
     sets = infer_nodes(order, domain, construction, names)
-    return _Assembly(program, domain, construction, order, names, sets).compiled()
+    return _Assembly(program, domain, construction, order, names, sets, arrange).compiled()
 
 
 class _Assembly:
@@ -75,10 +78,11 @@ class _Assembly:
         order: list[Node],
         names: dict[Node, str],
         sets: dict[SOp, ValueSet],
+        arrange: Arrangement,
     ) -> None:
         self.program, self.domain, self.construction = program, domain, construction
         self.names, self.sets = names, sets
-        self.layers: Layers = allocate(order, list(names))
+        self.layers: Layers = arrange(order, list(names))
         self.tokens_name, self.indices_name = "tokens", "indices"
         self._lay_out()
 
@@ -162,9 +166,13 @@ class _Assembly:
             d_mlp = max(d_mlp, at)
         patterns: dict[SOp, Pattern] = {node: self._pattern(node) for node in layers.heads}
         d_head = 1
+        columns: dict[Head, int] = {}  # of V, that are taken: more than one operation may share a head
+        first: dict[SOp, int] = {}
         for node, found in patterns.items():
-            values = len(self.dims[node.sop]) if isinstance(node, Aggregate) else 1
-            d_head = max(d_head, found.d_head, values)
+            of = layers.heads[node]
+            first[node] = columns.get(of, 0)
+            columns[of] = first[node] + (len(self.dims[node.sop]) if isinstance(node, Aggregate) else 1)
+            d_head = max(d_head, found.d_head, columns[of])
         self._check_size(n_layers, n_heads, d_head, d_mlp)
 
         d = self.d_model
@@ -175,7 +183,12 @@ class _Assembly:
         w_out = np.zeros((n_layers, d_mlp, d), np.float32)
         for node, (layer, head) in layers.heads.items():
             self._write_head(
-                node, patterns[node], w_q[layer, head], w_k[layer, head], w_v[layer, head], w_o[layer, head]
+                node,
+                patterns[node],
+                w_q[layer, head],
+                w_k[layer, head],
+                w_v[layer, head, :, first[node] :],
+                w_o[layer, head, first[node] :],
             )
         for _, block, sources, targets, (layer, at, _stop) in blocks:
             w_in[layer, sources[block.reads], block.into + at] = block.in_weights

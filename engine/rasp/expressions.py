@@ -139,7 +139,7 @@ class Reader:
     def assign(self, target: ast.Name, value: ast.expr) -> Node | None:
         """`target = value`. None for a constant."""
         name = target.id
-        if name in CALLS or name in COMPARISONS or name in PREDICATES or name in ("tokens", "indices", "rasp"):
+        if name in CALLS or name in COMPARISONS or name in ("tokens", "indices", "rasp"):
             raise self.error(target, f"'{name}' has a meaning of its own", "choose another name")
         made = self.read(value)
         if not isinstance(made, Node):

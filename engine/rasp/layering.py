@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from engine.rasp.compiled import Head
@@ -14,6 +14,10 @@ class Layers(NamedTuple):
     heads: dict[SOp, Head]  # of aggregates and selector widths, in breadth-first order from the output
     mlps: list[list[SOp]]  # per layer, what its MLP computes (selector widths too), breadth first
     n_heads: int  # the most of any layer, at least 1
+
+
+# (nodes, inputs before what reads them; the same breadth first from the output)
+Arrangement = Callable[[Sequence[Node], Sequence[Node]], Layers]
 
 
 def allocate(order: Sequence[Node], breadth_first: Sequence[Node]) -> Layers:
