@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.rasp import forward
-from engine.rasp.compiled import BOS, PAD, TRACR, Compiled, Construction, Domain
+from engine.rasp.compiled import BOS, OURS, PAD, TRACR, Compiled, Construction, Domain
 from engine.rasp.compiler import compile_program
 from engine.rasp.functions import Function, Value
 from engine.rasp.language import (
@@ -238,6 +238,25 @@ def test_value_sets() -> None:
     assert of not in infer(of, SMALL)
     assert infer(Map(f("None if x == 1 else 1 / x"), tokens), SMALL)[tokens] == (0, 1, 2)
     assert infer(hist(), Domain(("a", 10, 2, True), 3))[tokens] == (True, 2, 10, "a")
+
+
+def test_what_the_original_gets_wrong() -> None:
+    """The repairs are what makes these right (reference, sections 2 and 3)."""
+
+    def right(program: SOp, domain: Domain, row: Sequence[Value], construction: Construction) -> bool:
+        found = forward.outputs(compile_program(program, domain, construction), [row])[0]
+        wanted = evaluate_all(program, row, domain.causal)[program]
+        return all(abs(got - w) < 1e-3 for w, got in zip(wanted, found, strict=True))
+
+    cases: list[tuple[SOp, Domain, list[Value]]] = [
+        (hist(), Domain((0, 1), 20), [0] * 20),  # one exactness for thresholds that draw closer
+        (numerical(Map(f("-x"), tokens)), SMALL, [0, 1, 2]),  # negative weights die in the ReLU
+        (Map(f("x > 0.6"), fractions()), SMALL, [1, 1, 0]),  # 2/3 is in no value set, so its threshold is elsewhere
+        (fractions(by=Comparison.EQ), Domain((0, 1), 300), [0, 1] * 150),  # scores divided by sqrt(d_head)
+    ]
+    for program, domain, row in cases:
+        assert right(program, domain, row, OURS)
+        assert not right(program, domain, row, TRACR), program
 
 
 def test_sets_that_nothing_needs_are_not_enumerated() -> None:
