@@ -73,13 +73,12 @@ class Dataset:
     def __init__(self, folder: Path, split: Split | None = None) -> None:
         """CallError: no dataset there, or a shard of it is missing or damaged."""
         self.manifest = read_manifest(folder)
-        self._at: list[tuple[Shard, int]] = []
-        for entry in self.manifest.shards:
-            shard = _read(folder / entry.file, self.manifest.plan)
-            out = set(entry.left_out)
-            for i, which in enumerate(shard.arrays["split"].tolist()):
-                if i not in out and (split is None or SPLITS[which] == split):
-                    self._at.append((shard, i))
+        self._shards = [
+            (shard, _chosen(shard, entry, split))
+            for entry in self.manifest.shards
+            for shard in [_read(folder / entry.file, self.manifest.plan)]
+        ]
+        self._at = [(shard, i) for shard, some in self._shards for i in some]
 
     def __len__(self) -> int:
         return len(self._at)
@@ -87,6 +86,10 @@ class Dataset:
     def __getitem__(self, i: int) -> Datapoint:
         shard, at = self._at[i]
         return _datapoint(shard, at)
+
+    def by_shard(self) -> Iterator[tuple[Shard, list[int]]]:
+        """Every shard, and which of its datapoints belong here."""
+        yield from self._shards
 
     def batch(
         self,
@@ -116,10 +119,14 @@ def read(folder: Path, split: Split | None = None) -> Iterator[Datapoint]:
     manifest = read_manifest(folder)
     for entry in manifest.shards:
         shard = _read(folder / entry.file, manifest.plan)
-        out = set(entry.left_out)
-        for i in range(len(shard)):
-            if i not in out and (split is None or SPLITS[shard.arrays["split"][i]] == split):
-                yield _datapoint(shard, i)
+        for i in _chosen(shard, entry, split):
+            yield _datapoint(shard, i)
+
+
+def _chosen(shard: Shard, entry: Entry, split: Split | None) -> list[int]:
+    out = set(entry.left_out)
+    splits = shard.arrays["split"].tolist()
+    return [i for i, which in enumerate(splits) if i not in out and split in (None, SPLITS[which])]
 
 
 def _read(path: Path, plan: Plan) -> Shard:
