@@ -220,6 +220,11 @@ class IwbApp(Doings, inherit_bindings=False):
         if not fresh or previous is not None:
             self.remember("view", view_id)
 
+    @property
+    def writing(self) -> bool:
+        """Whether letters go into a text, and are no keys."""
+        return isinstance(self.focused, TextArea)
+
     def refresh_lines(self, *names: str) -> None:
         for name in names or tuple(self._lines):
             self._lines[name].refresh()

@@ -11,6 +11,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from tui.actions import ACTIONS, Action
+from tui.keymap import shown_key
 from tui.status import (
     engine_text,
     fit_line,
@@ -78,13 +79,15 @@ class TabStrip(Line):
         app = self.bench
         chosen = Style(bold=True, underline=True)
         parts: list[str | tuple[str, Style]] = []
-        short = self.size.width < sum(len(v.title) + 5 for v in VIEWS)
+        needed = sum(len(view.title) + 4 for view in VIEWS)
+        short = self.size.width < needed
+        gap = " " if short or self.size.width >= needed + len(VIEWS) else ""
         for view in VIEWS:
             title = f"{view.key} {view.title[:3] if short else view.title}"
             if view.id == app.view_id and app.pane is not None:
-                parts += [("[" + title + "]", chosen), " "]
+                parts += [("[" + title + "]", chosen), gap]
             else:
-                parts += [f" {title} ", " "]
+                parts += [f" {title} ", gap]
         return Content.assemble(*parts)
 
 
@@ -157,7 +160,7 @@ class Hints(Line):
             return Content.styled(" " + app.message, Style(bold=True)) if fits else Content("")
         parts: list[str | tuple[str, Style]] = []
         used = 0
-        words = [(a.id, app.keymap.shown(a.id), a.title.rstrip("…")) for a in hinted(app)]
+        words = [(a.id, key, a.title.rstrip("…")) for a in hinted(app) if (key := _key_now(app, a))]
         sizes = {id: cell_len(key) + cell_len(title) + 3 for id, key, title in words}
         always = sum(size for id, size in sizes.items() if id in ALWAYS)
         full = False
@@ -186,11 +189,20 @@ def hinted(app: IwbApp) -> list[Action]:
                 found[action.id] = action
     rank = {scope: 0 if scope in ("lost", "replay") else 1 for scope in scopes}
     ordered = sorted(found.values(), key=lambda a: (rank[a.scope], a.hint))
+    if app.writing and (out := app.actions.get("pane.out")) is not None:
+        ordered.insert(0, out)
     kept, last = (
         ordered[:MAX_HINTS],
         [a for a in ordered[MAX_HINTS:] if a.id in ALWAYS],
     )
     return kept + last
+
+
+def _key_now(app: IwbApp, action: Action) -> str:
+    """The key to press for it, as a person reads it: while a text is written, one that is no part of a text."""
+    if not app.writing:
+        return app.keymap.shown(action.id)
+    return next((shown_key(key) for key in app.keymap.keys(action.id) if len(key) > 1 and key != "enter"), "")
 
 
 def _textual(key: str) -> str:

@@ -100,7 +100,8 @@ def model_text(model: AnyArtifact | None, *, dtype: bool = True, device: bool = 
 
     if not isinstance(model, Model):
         return "no model"
-    return " ".join((model.source, *([model.dtype] if dtype else []), *([model.device] if device else [])))
+    named = model.title if model.source.startswith("session:") else model.source  # the rest of it is a hash
+    return " ".join((named, *([model.dtype] if dtype else []), *([model.device] if device else [])))
 
 
 def prompts_text(prompts: AnyArtifact | None, step: Step | None) -> str:

@@ -35,7 +35,7 @@ TALL = 30  # lines from which the matrices have thumbnails of all of them below
 SAVE_S = 1.0  # after the last letter
 Part = Literal["variables", "values", "matrices"]
 PARTS: tuple[Part, ...] = ("variables", "values", "matrices")
-CAUSAL = (("", "as meant"), ("false", "everywhere"), ("true", "backwards only"))
+CAUSAL = (("", "as meant"), ("false", "all"), ("true", "back"))
 FIELDS = ("vocab", "max_len", "inputs")
 
 
@@ -46,13 +46,14 @@ class RaspPane(Pane):
     RaspPane #rasp-sides.-beside { layout: horizontal; }
     RaspPane #rasp-left { width: 1fr; height: 1fr; }
     RaspPane #rasp-right { width: 1fr; height: 1fr; border-top: solid $foreground 30%; }
-    RaspPane .-beside #rasp-left { width: 1fr; }
-    RaspPane .-beside #rasp-right { width: 1fr; border-top: none; border-left: solid $foreground 30%; }
+    RaspPane .-small #rasp-right:focus-within { height: 2fr; }
+    RaspPane .-small #rasp-left:focus-within { height: 2fr; }
+    RaspPane .-beside #rasp-right { border-top: none; border-left: solid $foreground 30%; }
     RaspPane .rasp-line { height: 1; }
     RaspPane .rasp-label { width: auto; padding: 0 1; color: $text-muted; }
     RaspPane #rasp-vocab { width: 2fr; }
     RaspPane #rasp-max_len { width: 6; }
-    RaspPane Chooser { width: 25; }
+    RaspPane Chooser { width: 20; }
     RaspPane #rasp-inputs { width: 1fr; }
     RaspPane RaspEditor { height: 1fr; }
     RaspPane #rasp-state { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
@@ -87,14 +88,14 @@ class RaspPane(Pane):
                     yield Input(placeholder="1,2,3,4", id="rasp-vocab")
                     yield Static("length", classes="rasp-label", markup=False)
                     yield Input(placeholder="5", id="rasp-max_len")
+                with Horizontal(classes="rasp-line"):
+                    yield Static("input", classes="rasp-label", markup=False)
+                    yield Input(placeholder="[3,1,2]", id="rasp-inputs")
                     yield Static("attend", classes="rasp-label", markup=False)
                     yield Chooser(CAUSAL, id="rasp-causal")
                 yield RaspEditor(id="rasp-editor")
                 yield Static(id="rasp-state", markup=False)
             with Vertical(id="rasp-right"):
-                with Horizontal(classes="rasp-line"):
-                    yield Static("input", classes="rasp-label", markup=False)
-                    yield Input(placeholder="[3,1,2]", id="rasp-inputs")
                 yield Static(id="rasp-outcome", markup=False)
                 yield RowTable(id="rasp-variables")
                 yield RowTable(id="rasp-values")
@@ -481,7 +482,9 @@ class RaspPane(Pane):
         self._arrange()
 
     def _arrange(self) -> None:
-        self.query_one("#rasp-sides").set_class(self._beside, "-beside")
+        sides = self.query_one("#rasp-sides")
+        sides.set_class(self._beside, "-beside")
+        sides.set_class(not self._beside and self.size.height < TALL, "-small")
         self.query_one("#rasp-variables").display = self._part == "variables"
         self.query_one("#rasp-values").display = self._part == "values"
         matrices = self._part == "matrices"

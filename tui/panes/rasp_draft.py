@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHECK, COMPILE, TRACE = "rasp.check", "rasp.compile", "rasp.trace"
 
 # What of the checked variables is shown first: the rest stands to the right of it.
-FIRST_COLUMNS = ("name", "encoding", "values", "layer", "component")
+FIRST_COLUMNS = ("name", "values", "layer", "component", "encoding")
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
