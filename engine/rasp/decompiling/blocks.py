@@ -57,22 +57,12 @@ def arranged(pieces: Sequence[Piece], inputs: int, c: Circuits, half: int) -> tu
         total |= mask
     if not overlap:
         return [list(pieces)], True
-    usage = c.usage(np.concatenate([p.vectors[:1] for p in pieces]), half)
-    readers = [
-        (usage.keys[i].tobytes(), usage.values[i].tobytes(), bool(usage.logits[i])) for i in range(len(pieces))
-    ]
-    silent = (bytes(usage.keys.shape[1]), bytes(usage.values.shape[1]), False)
-    joint = (np.abs(usage.ones + 1) < 1e-3) & (np.abs(usage.lengths - 3) < 1e-2)
-    together = (np.abs(usage.units[:, joint] - 1) < 1e-3).astype(np.float64)
-    apart: Bools = together @ together.T > 0
+    vectors = np.array([p.vectors[0] for p in pieces])
+    evidence = _Evidence(c, vectors, half)
     tries = 0
 
-    def order(piece: int, others: Sequence[int]) -> list[int]:
-        def distance(other: int) -> tuple[int, int]:
-            same = readers[other] == readers[piece]
-            return (0 if same else 1 if readers[other] == silent else 2), abs(other - piece)
-
-        return sorted(others, key=distance)
+    def order(block: list[int], others: Sequence[int]) -> list[int]:
+        return sorted(others, key=lambda other: (*evidence.distance(block[0], other), abs(other - block[-1])))
 
     def complete(block: list[int], mask: int, rest: list[int]) -> list[list[int]] | None:
         nonlocal tries
@@ -85,8 +75,8 @@ def arranged(pieces: Sequence[Piece], inputs: int, c: Circuits, half: int) -> tu
                 return [block]
             more = complete([after[0]], masks[after[0]], after)
             return None if more is None else [block, *more]
-        for other in order(block[0], [i for i in rest if i not in block]):
-            if masks[other] & mask or any(apart[other, i] for i in block):
+        for other in order(block, [i for i in rest if i not in block]):
+            if masks[other] & mask or any(evidence.apart[other, i] for i in block):
                 continue
             found = complete([*block, other], mask | masks[other], rest)
             if found is not None:
@@ -97,20 +87,48 @@ def arranged(pieces: Sequence[Piece], inputs: int, c: Circuits, half: int) -> tu
     if found is None:
         found = []
         for i in range(len(pieces)):
-            for block in order_blocks(i, found, readers):
-                if not any(masks[i] & masks[j] or apart[i, j] for j in block):
+            for block in found:
+                if not any(masks[i] & masks[j] or evidence.apart[i, j] for j in block):
                     block.append(i)
                     break
             else:
                 found.append([i])
-    certain = all(len({readers[i] for i in block}) == 1 for block in found) and len(
-        {readers[block[0]] for block in found}
-    ) == len(found)
-    return [[pieces[i] for i in block] for block in found], certain
+    told = all(
+        evidence.apart[i, j] or sum(evidence.distance(i, j)) > 0
+        for at, block in enumerate(found)
+        for other in found[:at]
+        for i in block
+        for j in other
+    )
+    return [[pieces[i] for i in block] for block in found], told
 
 
-def order_blocks(i: int, blocks: list[list[int]], readers: Sequence[object]) -> list[list[int]]:
-    return sorted(blocks, key=lambda block: (readers[block[0]] != readers[i], abs(block[-1] - i)))
+class _Evidence:
+    """What later readers say of which directions are one s-op's. Keys, values and logits read all directions of an
+    s-op or none; a conjunction reads one of each of two; all directions of an argument meet the same partners."""
+
+    def __init__(self, c: Circuits, vectors: Floats, half: int) -> None:
+        usage = c.usage(vectors, half)
+        count = len(vectors)
+        joint = (np.abs(usage.ones + 1) < 1e-3) & (np.abs(usage.lengths - 3) < 1e-2)
+        pairs = (np.abs(usage.units[:, joint] - 1) < 1e-3).astype(np.float64)
+        sets = (usage.units[:, ~joint] != 0).astype(np.float64)
+        readers = np.concatenate([usage.keys, usage.values, usage.logits[:, None]], axis=1)
+        self.apart: Bools = (pairs @ pairs.T > 0) | (readers[:, None] != readers[None]).any(-1)
+        self.apart[np.arange(count), np.arange(count)] = False
+        into = np.concatenate([np.zeros((c.d_model, 0)), *c.into[(half + 1) // 2 :]], axis=1)[:, joint]
+        partners = pairs @ into.T - pairs.sum(1)[:, None] * vectors
+        apart_by_partners = np.linalg.norm(partners[:, None] - partners[None], axis=-1) > 1e-2
+        shared = sets @ sets.T > 0
+        asked = usage.queries
+        some: Bools = np.asarray(asked.any(1))
+        in_common: Bools = np.asarray((asked[:, None] & asked[None]).any(-1))
+        by_queries = (some[:, None] & some[None] & ~in_common) | (some[:, None] != some[None])
+        self._distances = np.stack([apart_by_partners, ~shared & sets.any(), by_queries], axis=-1).astype(int)
+
+    def distance(self, i: int, j: int) -> tuple[int, int, int]:
+        partners, shared, queries = self._distances[i, j].tolist()
+        return partners, shared, queries
 
 
 def _mask(piece: Piece) -> int:

@@ -51,7 +51,9 @@ class Circuits:
         self.out = [array(f"blocks.{layer}.mlp.W_out") for layer in layers]
         self.d_model = self.embed.shape[1]
         if labels.pad is None:
-            raise CallError("the labels name no padding token", "rasp.decompile", "give the labels it was compiled with")
+            raise CallError(
+                "the labels name no padding token", "rasp.decompile", "give the labels it was compiled with"
+            )
         special = {labels.bos, labels.pad}
         self.ids = [i for i in range(len(labels.tokens)) if i not in special]
         self.vocab = tuple(labels.tokens[i] for i in self.ids)
@@ -71,7 +73,8 @@ class Circuits:
             for layer in attention:
                 w = weights[layer]  # [head, d_model, d_head]
                 size = np.linalg.norm(w, axis=1).max(-1)  # [head]
-                found.append(np.abs(vectors @ w).max(-1).T > SMALL * size * length)
+                readings = np.abs(vectors @ w).max(-1).T
+                found.append(readings > SMALL * size * length)
             return np.concatenate(found, axis=1)
 
         into = np.concatenate([np.zeros((self.d_model, 0)), *(self.into[layer] for layer in mlps)], axis=1)

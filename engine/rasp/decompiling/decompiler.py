@@ -72,7 +72,8 @@ def decompile(
     domain = Domain(circuits.vocab, circuits.max_len, config.attention == "causal")
     parts, notes = read(circuits, construction)
     sink, outputs, problem = _sink(circuits, parts)
-    program, lines = None, ()
+    program: SOp | None = None
+    lines: tuple[Line, ...] = ()
     if problem:
         notes.append(problem)
     elif sink is not None:
@@ -180,11 +181,15 @@ def _how(part: Part) -> str:
         case "Nothing":
             text = "a direction that is read and that nothing writes: always 0"
         case "Aggregate":
-            text = f"{at} attends by a table of {part.matches.shape[0]} by {part.matches.shape[1]} values and copies" if (
-                part.matches is not None
-            ) else at
+            text = (
+                f"{at} attends by a table of {part.matches.shape[0]} by {part.matches.shape[1]} values and copies"
+                if (part.matches is not None)
+                else at
+            )
         case "SelectorWidth":
-            text = f"{at}: the head's share of the beginning token is 1/(d+1), which {len(part.units)} units turn into d"
+            text = (
+                f"{at}: the head's share of the beginning token is 1/(d+1), which {len(part.units)} units turn into d"
+            )
         case "SequenceMap":
             text = f"{len(part.units)} units of mlp{part.layer}, each on for one pair of values"
         case "LinearSequenceMap":

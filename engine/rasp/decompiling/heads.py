@@ -42,7 +42,9 @@ def read_head(c: Circuits, at: Head, parts: list[Part], construction: Constructi
     scores = query_sides[query] @ key_sides[key].T
     bos = float((c.one @ w_q) @ (c.bos @ w_k))
     top = max(float(scores.max(initial=0)), bos)
-    matches = scores > 0.75 * max(top, 1e-9) if scores.max(initial=0) > 0.5 * top else np.zeros(scores.shape, dtype=bool)
+    matches = (
+        scores > 0.75 * max(top, 1e-9) if scores.max(initial=0) > 0.5 * top else np.zeros(scores.shape, dtype=bool)
+    )
     rest = np.where(matches, scores - (scores[matches].mean() if matches.any() else 0), scores)
     if top <= 0 or np.abs(rest).max(initial=0) > WHOLE * top:
         return [], [f"{name} gives scores that are neither a match nor none, so what it selects is not read"]
@@ -75,9 +77,7 @@ def read_head(c: Circuits, at: Head, parts: list[Part], construction: Constructi
     if counts.any():
         carried |= counts
         out = (np.where(counts, beginning, 0) @ w_o)[None]
-        found.append(
-            Part("Count", "numerical", half, out, (key, query), matches=matches, head=at, notes=list(notes))
-        )
+        found.append(Part("Count", "numerical", half, out, (key, query), matches=matches, head=at, notes=list(notes)))
     idle = columns & ~carried
     for column in np.flatnonzero(idle).tolist():
         parts.append(Part("Nothing", "numerical", -1, np.zeros((1, c.d_model)), values=(0.0,)))
@@ -105,7 +105,9 @@ def raw(c: Circuits, part: Part) -> Floats:
 
 def _averaged(p: Part, c: Circuits, construction: Construction) -> tuple[float, ...]:
     assert p.values is not None
-    numbers = ValueSet.of(sorted({float(v) for v in p.values} | {0.0}) if not p.values else [float(v) for v in p.values])
+    numbers = ValueSet.of(
+        sorted({float(v) for v in p.values} | {0.0}) if not p.values else [float(v) for v in p.values]
+    )
     found: tuple[float, ...] = averages(numbers, c.max_len, construction).values
     return found
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.rasp.decompiling import candidates
-from engine.rasp.decompiling.candidates import Candidate
+from engine.rasp.decompiling.candidates import Candidate, Table
 from engine.rasp.decompiling.parts import Ints, Part
+from engine.rasp.decompiling.predicates import Matches, fit, written
 from engine.rasp.functions import Function, Value
 from engine.rasp.language import (
     Aggregate,
@@ -29,7 +30,7 @@ from engine.rasp.language import (
 )
 from engine.rasp.value_sets import ValueSet, in_order
 
-BEAM = 24
+BEAM = 16
 DISORDER = 0.5  # what values cost that are not in the order of their directions
 
 
@@ -37,8 +38,8 @@ class Choice(NamedTuple):
     """What a part is called: its values by code, and its function or comparison."""
 
     values: tuple[Value, ...]
-    function: Function | None = None
-    predicate: Predicate | None = None
+    function: Function | Table | None = None
+    predicate: Predicate | Matches | None = None
     others: tuple[str, ...] = ()  # as good on these values
     swapped: bool = False
 
@@ -75,7 +76,15 @@ def chosen(parts: Sequence[Part], sink: int, outputs: tuple[Value, ...] | None) 
                 grown.append(_Hypothesis({**hypothesis.chosen, i: choice}, hypothesis.cost + cost))
         grown.sort(key=lambda h: h.cost)
         beam = grown[:BEAM]
-    return beam[0].chosen
+    return {i: _written(choice) for i, choice in beam[0].chosen.items()}
+
+
+def _written(choice: Choice) -> Choice:
+    function, predicate = choice.function, choice.predicate
+    return choice._replace(
+        function=function.function() if isinstance(function, Table) else function,
+        predicate=written(predicate) if predicate is not None else None,
+    )
 
 
 def _choices(
@@ -89,25 +98,44 @@ def _choices(
     if part.kind in ("Aggregate", "SelectorWidth"):
         assert part.matches is not None
         keys, queries = (_set(so_far[i].values) for i in part.reads[:2])
-        predicate, cost, others = candidates.predicates(keys, queries, part.matches)
+        predicate, cost, others = fit(keys, queries, part.matches)
         values = part.values or ()
         if part.kind == "Aggregate" and part.encoding == "categorical":
             values = so_far[part.reads[2]].values
         return [(Choice(tuple(values), predicate=predicate, others=others), cost)]
     first = parts[part.reads[0]]
+    if first.kind == "Nothing":
+        return [(_constant(part, wanted), 0.0)]
     x = _set(so_far[part.reads[0]].values)
     kinds = (first.encoding, part.encoding)
     if part.numbers is not None:
         found = candidates.numbers(x, part.numbers.tolist(), kinds)
         return [(Choice(tuple(part.values or ()), found.function, None, found.others), found.cost)]
     assert part.codes is not None
-    if part.kind == "Map":
-        fitting = candidates.maps(x, part.codes.tolist(), part.size, wanted, kinds)
-    else:
-        y = _set(so_far[part.reads[1]].values)
-        fitting = candidates.sequence_maps(x, y, part.codes.ravel().tolist(), part.size, wanted)
+    y = _set(so_far[part.reads[1]].values) if part.kind == "SequenceMap" else None
+    key = (x, y, part.codes.tobytes(), part.size, wanted and (wanted, tuple(map(type, wanted))), kinds)
+    fitting = _fitting.get(key)
+    if fitting is None:
+        if len(_fitting) > 20_000:
+            _fitting.clear()
+        codes = part.codes.ravel().tolist()
+        if y is None:
+            fitting = candidates.maps(x, codes, part.size, wanted, kinds)
+        else:
+            fitting = candidates.sequence_maps(x, y, codes, part.size, wanted)
+        _fitting[key] = fitting
     rank = _rank(part)
     return [(Choice(c.values, c.function, None, c.others, c.swapped), c.cost + _disorder(c, rank)) for c in fitting]
+
+
+def _constant(part: Part, wanted: tuple[Value, ...] | None) -> Choice:
+    """Of a map whose argument is not in the weights."""
+    if part.numbers is not None:
+        value: Value = float(part.numbers[0])
+        value = int(value) if value == int(value) else value
+    else:
+        value = 0 if wanted is None else wanted[0]
+    return Choice((value,), Function.parse(f"lambda x: {value!r}"))
 
 
 def _rank(part: Part) -> Ints | None:
@@ -136,6 +164,7 @@ def _set(values: Sequence[Value]) -> ValueSet:
 
 
 _sets: dict[Any, ValueSet] = {}
+_fitting: dict[Any, list[Candidate]] = {}
 
 
 def built(parts: Sequence[Part], sink: int, choices: dict[int, Choice]) -> tuple[SOp, dict[int, SOp]]:
@@ -155,12 +184,12 @@ def built(parts: Sequence[Part], sink: int, choices: dict[int, Choice]) -> tuple
             case "Count":
                 continue
             case "Map":
-                assert choice.function is not None
+                assert isinstance(choice.function, Function)
                 source = parts[part.reads[0]]
                 inner = tokens if source.kind == "Nothing" else nodes[part.reads[0]]
                 node = Map(choice.function, inner, simplify=False)
             case "SequenceMap":
-                assert choice.function is not None
+                assert isinstance(choice.function, Function)
                 x, y = (nodes[r] for r in part.reads)
                 node = SequenceMap(choice.function, y, x) if choice.swapped else SequenceMap(choice.function, x, y)
             case "LinearSequenceMap":
@@ -168,6 +197,7 @@ def built(parts: Sequence[Part], sink: int, choices: dict[int, Choice]) -> tuple
                 node = LinearSequenceMap(nodes[part.reads[0]], nodes[part.reads[1]], a, b)
             case _:
                 assert choice.predicate is not None
+                assert not isinstance(choice.predicate, Matches)
                 select = Select(nodes[part.reads[0]], nodes[part.reads[1]], choice.predicate)
                 if part.kind == "SelectorWidth":
                     node = SelectorWidth(select)

@@ -128,14 +128,16 @@ def _read_lookup(
     binary = bool(np.all((np.abs(weights) < 1e-4) | (np.abs(weights - 1) < 1e-4)))
     if len(units) == 1 and binary and abs(float(np.linalg.norm(row)) - 1) < 1e-3 and not c.is_number(row, f.half):
         on = np.flatnonzero(weights[:, 0] > 0.5).tolist()
-        pieces.setdefault((x,), []).append(Piece({i: 0 for i in on}, row[None], tuple(units)))
+        pieces.setdefault((x,), []).append(Piece(dict.fromkeys(on, 0), row[None], tuple(units)))
         return
     axis = _axis(c, f.rows[units], f.half)
     amounts = np.maximum(weights, 0) @ (f.rows[units] @ axis)
     lost = bool((weights < 0).any())
     part = _number_map(f, (x,), units, axis, amounts)
     if lost:
-        part.notes.append("negative numbers are lost in the ReLU (the original compiler's error): the program may hold them")
+        part.notes.append(
+            "negative numbers are lost in the ReLU (the original compiler's error): the program may hold them"
+        )
     found.append(part)
 
 
@@ -152,9 +154,9 @@ def _read_scalar(
     slopes = np.array([f.readings[i][0, working] for i in numbers]).reshape(len(numbers), len(working))
     rows = f.rows[working]
     blind = [u for u in working if not f.touched[:, u].any() and f.one[u] == 0 and f.into[u] > 0]
-    linear = not f.one[working].any() and (np.abs(np.abs(slopes).sum(0) - 1) < 1e-4)[
-        [u not in blind for u in working]
-    ].all()
+    linear = (
+        not f.one[working].any() and (np.abs(np.abs(slopes).sum(0) - 1) < 1e-4)[[u not in blind for u in working]].all()
+    )
     if linear and (len(numbers) == 2 or (blind and len(numbers) <= 1) or (len(numbers) == 1 and len(working) == 4)):
         _read_sum(c, f, working, numbers, slopes, blind, found)
         return

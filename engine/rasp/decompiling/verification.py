@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from engine.rasp.agreement import MOST_INPUTS, compare, count, defined, in_words, inputs_of
+from engine.rasp.agreement import MOST_INPUTS, compare, defined, in_words, inputs_of
 from engine.rasp.compiled import Compiled, Construction, Domain
 from engine.rasp.compiler import compile_program
 from engine.rasp.decompiling.circuits import Circuits
@@ -56,7 +56,9 @@ def verified(
     if not difference:
         basis = "" if _aligned(parts) else " and a rotation"
         return Verification(
-            "weights", True, f"compiled again, every weight is the same up to the order of directions, heads and units{basis}"
+            "weights",
+            True,
+            f"compiled again, every weight is the same up to the order of directions, heads and units{basis}",
         )
     return behaviour(c, state, program, domain, rng, most=most, after=f"compiled again, {difference}; ")
 
@@ -72,9 +74,7 @@ def behaviour(
     after: str = "",
 ) -> Verification:
     inputs, exhaustive = inputs_of(domain, rng, most)
-    reference = defined(Batch.of(domain.causal, program), inputs) if hasattr(Batch, "of") else defined(
-        lambda rows: Batch(rows, domain.causal).evaluate(program), inputs
-    )
+    reference = defined(lambda rows: Batch(rows, domain.causal).evaluate(program), inputs)
     result = compare(inputs, reference, model_outputs(c, state, inputs), exhaustive=exhaustive)
     extent = in_words(domain, exhaustive)
     if result.tested == 0:
@@ -190,8 +190,10 @@ def _frame(
     # The rows of W_E are e_token + one. The part of `one` in their span is known; the rest is the one direction left.
     gram = c.embed @ c.embed.T
     inside = np.linalg.solve(gram, np.ones(len(gram))) @ c.embed
-    spanned = np.concatenate([axes[rest], c.embed])
-    left = np.linalg.svd(spanned)[2][-1]
+    taken = axes[rest].T @ axes[rest] + c.embed.T @ np.linalg.solve(gram, c.embed)
+    remains = np.eye(c.d_model) - taken
+    left = remains[np.linalg.norm(remains, axis=1).argmax()]
+    left = left / max(float(np.linalg.norm(left)), 1e-9)
     length = np.sqrt(max(0.0, 1 - float(inside @ inside)))
     found = []
     for sign in (1.0, -1.0):
@@ -217,35 +219,37 @@ def _differs(c: Circuits, again: Compiled, axes: Floats) -> str:
         return "the unembedding is different"
     for layer in range(c.n_layers):
         b = f"blocks.{layer}."
-        ours, theirs = [], []
+        heads: list[Floats] = []
+        others: list[Floats] = []
         for head in range(c.n_heads):
             q, k, v, o = (w[layer][head] for w in (c.q, c.k, c.v, c.o))
-            ours.append(np.stack([axes @ q @ (axes @ k).T, axes @ v @ (o @ axes.T)]).ravel())
+            heads.append(np.stack([axes @ q @ (axes @ k).T, axes @ v @ (o @ axes.T)]).ravel())
             q, k, v, o = (s[f"{b}attn.W_{n}"][head].astype(np.float64) for n in "QKVO")
-            theirs.append(np.stack([q @ k.T, v @ o]).ravel())
-        if not _same_rows(np.array(ours), np.array(theirs)):
+            others.append(np.stack([q @ k.T, v @ o]).ravel())
+        if not _same_rows(np.array(heads), np.array(others)):
             return f"a head of layer {layer} is different"
         units = np.concatenate([axes @ c.into[layer], axes @ c.out[layer].T]).T
-        others = np.concatenate([s[b + "mlp.W_in"], s[b + "mlp.W_out"].T]).T.astype(np.float64)
-        if not _same_rows(_working(units), _working(others)):
+        again_units = np.concatenate([s[b + "mlp.W_in"], s[b + "mlp.W_out"].T]).T.astype(np.float64)
+        if not _same_rows(_working(units), _working(again_units)):
             return f"the units of mlp{layer} are different"
     return ""
 
 
 def _working(units: Floats) -> Floats:
     """Without units that are all zero."""
-    return units[np.abs(units).max(1) > 1e-3]
+    found: Floats = units[np.abs(units).max(1) > 1e-3]
+    return found
 
 
 def _same_rows(a: Floats, b: Floats) -> bool:
     """Equal up to the order of rows, and float32 (relative to the largest number of a row)."""
     if a.shape != b.shape:
         return False
+    weights = np.sin(1.7 * np.arange(a.shape[1]) + 0.3)  # any that tell different rows apart
     order = []
     for rows in (a, b):
-        scale = np.maximum(np.abs(rows).max(1, keepdims=True), 1)
-        key = (rows / scale).round(2) + 0.0
-        order.append(rows[np.lexsort(key.T)] / scale[np.lexsort(key.T)])
+        scaled = rows / np.maximum(np.abs(rows).max(1, keepdims=True), 1)
+        order.append(scaled[(scaled @ weights).argsort()])
     return bool(np.abs(order[0] - order[1]).max(initial=0) < 1e-3)
 
 
