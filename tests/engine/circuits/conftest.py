@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -48,7 +48,14 @@ class Pair:
 
 
 def make_pair(
-    *, parallel: bool = False, d_mlp: int = 24, n_layers: int = 3, n_heads: int = 4, seed: int = 0, scale: float = 0.35
+    *,
+    parallel: bool = False,
+    d_mlp: int = 24,
+    n_layers: int = 3,
+    n_heads: int = 4,
+    seed: int = 0,
+    scale: float = 0.35,
+    attention: Literal["causal", "bidirectional"] = "causal",
 ) -> Pair:
     config = TransformerConfig(
         architecture="random",
@@ -60,6 +67,7 @@ def make_pair(
         d_vocab=23,
         n_ctx=16,
         parallel_attn_mlp=parallel,
+        attention=attention,
     )
     state = random_state(config, seed, scale=scale)
     handle = Model(title="random", source="random", family="transformer", architecture="random")
@@ -76,6 +84,7 @@ def make_pair(
             act_fn="gelu_new",
             normalization_type="LN",
             parallel_attn_mlp=parallel,
+            attention_dir=attention,
             device="cpu",
         )
     )
@@ -182,6 +191,11 @@ def parallel_pair() -> Pair:
 @pytest.fixture(scope="session")
 def attn_only_pair() -> Pair:
     return make_pair(d_mlp=0, seed=2)
+
+
+@pytest.fixture(scope="session")
+def bidirectional_pair() -> Pair:
+    return make_pair(attention="bidirectional", seed=4)
 
 
 @pytest.fixture(scope="session")

@@ -46,12 +46,12 @@ def test_prompts_of_different_lengths(pair: Any, batches: Any, naive: Any, ablat
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
-@pytest.mark.parametrize("shape", ["parallel_pair", "attn_only_pair"])
+@pytest.mark.parametrize("shape", ["parallel_pair", "attn_only_pair", "bidirectional_pair"])
 def test_parallel_blocks_and_attention_only_models(
     request: pytest.FixtureRequest, batch: Any, naive: Any, shape: str, ablation: Any
 ) -> None:
     pair = request.getfixturevalue(shape)
-    found = swept(PromptRuns(pair.ours, batch, METRICS["loss"], ablation), mlps=shape == "parallel_pair")
+    found = swept(PromptRuns(pair.ours, batch, METRICS["loss"], ablation), mlps=shape != "attn_only_pair")
     for component, values in found.items():
         expected = naive("loss", pair.hooked, batch, [component], ablation)
         assert torch.allclose(values, expected.float(), atol=CLOSE), component

@@ -71,7 +71,8 @@ def logits(config: TransformerConfig, state: State, tokens: list[int], dead: fro
             values = [part("V", head // group, v) for v in normed]
             for p, v in enumerate(normed):
                 q = turn(c, part("Q", head, v), p)
-                scores = torch.stack([q @ k[j] for j in range(p + 1)]) / (c.attn_scale or math.sqrt(c.d_head))
+                visible = len(k) if c.attention == "bidirectional" else p + 1
+                scores = torch.stack([q @ k[j] for j in range(visible)]) / (c.attn_scale or math.sqrt(c.d_head))
                 mixed = sum(w * values[j] for j, w in enumerate(scores.softmax(0)))
                 written[p] = written[p] + mixed @ b["attn.W_O"][head]
         mid = [v + w for v, w in zip(x, written, strict=True)]

@@ -26,6 +26,13 @@ SHAPES: dict[str, TransformerConfig] = {
     "neox": small_config(positions="rotary", rotary_dim=2, parallel_attn_mlp=True, act_fn="gelu"),
     "gpt-j": small_config(positions="rotary", rotary_dim=4, rotary_adjacent_pairs=True, parallel_attn_mlp=True),
     "no positions, own scale": small_config(positions="none", attn_scale=1.7),
+    "bidirectional": small_config(attention="bidirectional", n_kv_heads=2),
+    "bidirectional, parallel, rotary": small_config(
+        attention="bidirectional", positions="rotary", rotary_dim=2, parallel_attn_mlp=True, act_fn="gelu"
+    ),
+    "as compiled": small_config(
+        attention="bidirectional", normalization="none", act_fn="relu", attn_scale=9.0, d_mlp=4, d_vocab_out=5
+    ),
     "rotary base": small_config(positions="rotary", rotary_dim=6, rotary_base=100.0, n_kv_heads=1),
 }
 
@@ -83,7 +90,7 @@ def test_the_kept_pass_adds_up(config: TransformerConfig) -> None:
     torch.testing.assert_close(
         cache.pattern.sum(-1), torch.ones(config.n_layers, 2, config.n_heads, 7).double(), **EXACT
     )
-    assert float(cache.pattern.triu(1).abs().max()) == 0.0
+    assert (float(cache.pattern.triu(1).abs().max()) == 0.0) == (config.attention == "causal")
     for layer in range(config.n_layers):
         step = model.attention_output(layer, cache.z[layer]) + cache.mlp_out[layer]
         torch.testing.assert_close(cache.resid_pre[layer] + step, cache.resid_pre[layer + 1], **EXACT)
@@ -171,6 +178,9 @@ def test_stopping_early_keeps_the_layers_before() -> None:
 def test_what_follows_a_prompt_does_not_change_it(config: TransformerConfig) -> None:
     model = make(config, random_state(config, 11, scale=0.4))
     padded = torch.cat([TOKENS, torch.zeros(2, 3, dtype=torch.long)], dim=1)
+    if config.attention == "bidirectional":
+        assert not torch.allclose(model.forward(padded).resid_pre[-1, :, :7], model.forward(TOKENS).resid_pre[-1])
+        return
     torch.testing.assert_close(model.forward(padded).resid_pre[:, :, :7], model.forward(TOKENS).resid_pre, **EXACT)
 
 
