@@ -18,8 +18,9 @@ def gumbel(tau: float, generator: torch.Generator) -> Choice:
     """A relaxed sample: softmax((logits + Gumbel noise) / tau)."""
 
     def choose(logits: Float[Tensor, "*rest options"]) -> Float[Tensor, "*rest options"]:
-        waiting = torch.empty_like(logits).exponential_(generator=generator)  # its -log is Gumbel noise
-        return torch.softmax((logits - waiting.clamp_(min=1e-20).log_()) / tau, dim=-1)
+        # Of a uniform number u, -log(-log(u)) is Gumbel noise.
+        noise = torch.rand(logits.shape, generator=generator, dtype=logits.dtype).clamp_(min=1e-12)
+        return torch.softmax((logits - noise.log_().neg_().log_()) / tau, dim=-1)
 
     return choose
 

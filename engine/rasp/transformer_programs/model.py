@@ -144,15 +144,15 @@ def forward(
                 reads.append(choose(weights[f"{at}.value"]))
             # One product reads the queries, keys and values of all heads.
             read = (torch.cat(reads) @ cat.flatten(1)).view(-1, batch, length, d)
-            wanted = read[: hc + hn].flatten(1, 2) @ choose(weights[f"{at}.predicate"])
-            keys = read[hc + hn : 2 * (hc + hn)]
+            queries, keys, values = torch.split(read, [hc + hn, hc + hn, hc])
+            wanted = queries.flatten(1, 2) @ choose(weights[f"{at}.predicate"])
             match = wanted.view(keys.shape) @ keys.transpose(-1, -2) * seen
+            closest, summed = torch.split(match, [hc, hn])
             if hc:
-                looks = choose(_scores(match[:hc], bias, seen) / math.sqrt(d))
-                found.append(looks @ read[2 * (hc + hn) :])
+                found.append(choose(_scores(closest, bias, seen) / math.sqrt(d)) @ values)
             if hn:
                 numbers = (choose(weights[f"{at}.number"]) @ num.flatten(1)).view(hn, batch, length)
-                sums = (match[hc:] @ numbers[..., None])[..., 0]
+                sums = (summed @ numbers[..., None])[..., 0]
                 if present is not None:
                     sums = sums * present.numerical[len(num) :][:hn, None, None]
                 num = torch.cat([num, sums])
@@ -189,14 +189,16 @@ def _scores(
     seen: Bool[Tensor, "batch query key"],
 ) -> Float[Tensor, "head batch query key"]:
     """What a categorical head compares: matches, closest best; where nothing matches, position 0."""
-    missing = (1 - match.sum(-1)).clamp(min=0)
-    match = torch.cat([match[..., :1] + missing[..., None], match[..., 1:]], dim=-1)
+    missing = (1 - match.sum(-1, keepdim=True)).clamp(min=0)
+    first = torch.zeros(match.shape[-1], dtype=match.dtype, device=match.device)
+    first[0] = 1
+    match = match + missing * first
     return ((match + NO_MATCH).log() + bias).masked_fill(~seen, MASKED)
 
 
 def _mlp(weights: Weights, at: str, x: Float[Tensor, "mlp row inputs"]) -> Float[Tensor, "mlp row value"]:
     hidden = torch.relu(torch.baddbmm(weights[f"{at}.in_bias"], x, weights[f"{at}.in"]))
-    return torch.baddbmm(weights[f"{at}.out_bias"], hidden, weights[f"{at}.out"]).log_softmax(-1)
+    return torch.baddbmm(weights[f"{at}.out_bias"], hidden, weights[f"{at}.out"])
 
 
 def answer(shape: Shape, weights: Weights, at: str, index: int, pairs: Int[Tensor, "row 2"]) -> Int[Tensor, " row"]:

@@ -42,7 +42,10 @@ class TrainParams(Params, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=10_000)] | None, Meta(description="per attempt; none: enough for the task")
     ] = None
     n: Annotated[int, Meta(description="different inputs: 80 % train, 10 % validate, 10 % test", ge=10)] = 20_000
-    attempts: Annotated[int, Meta(description="networks tried until one is good enough", ge=1, le=100)] = 4
+    attempts: Annotated[
+        Annotated[int, Meta(ge=1, le=100)] | None,
+        Meta(description="networks tried until one is good enough; none: a few"),
+    ] = None
     enough: Annotated[float, Meta(description="share of validation positions right that ends it", gt=0, le=1)] = 0.999
     refit: Annotated[bool, Meta(description="fit the classifier again on hard choices; not in the paper")] = True
     vocabulary: Annotated[int, Meta(description="tokens, <s>, </s> and <pad> included", ge=4, le=64)] = 8
@@ -88,18 +91,17 @@ def train_program(params: TrainParams, ctx: Context) -> Sequence[AnyArtifact]:
         params.last_temperature,
     )
     data = make_data(task, params.n, ctx.rng)
-    total = params.attempts * recipe.epochs
+    most = params.attempts or SIZES[task.name].attempts
+    total = most * recipe.epochs
 
     def batch(number: int, done: int) -> None:
-        ctx.progress(number * recipe.epochs + done, total, f"attempt {number + 1} of up to {params.attempts}")
+        ctx.progress(number * recipe.epochs + done, total, f"attempt {number + 1} of up to {most}")
 
     def epoch(number: int, history: list[Progress]) -> None:
         ctx.partial(_curves(task, recipe, number, history))
 
     watch = Watch(batch, epoch, ctx.checkpoint, ctx.checkpoints())
-    tried = attempts(
-        shape, data, recipe, seed=ctx.seed, most=params.attempts, enough=params.enough, fit=params.refit, watch=watch
-    )
+    tried = attempts(shape, data, recipe, seed=ctx.seed, most=most, enough=params.enough, fit=params.refit, watch=watch)
     chosen = best(tried)
     ctx.progress(total, total)
     description = Description(task=task.name, vocabulary=params.vocabulary, length=params.length, shape=shape)
@@ -107,7 +109,7 @@ def train_program(params: TrainParams, ctx: Context) -> Sequence[AnyArtifact]:
     return (
         _model(task, shape, chosen, source),
         _curves(task, recipe, chosen.number, chosen.history),
-        _accuracies(task, tried, chosen, params),
+        _accuracies(task, tried, chosen, most, params.n),
     )
 
 
@@ -164,7 +166,7 @@ def _curves(task: Task, recipe: Recipe, number: int, history: list[Progress]) ->
     )
 
 
-def _accuracies(task: Task, tried: list[Attempt], chosen: Attempt, params: TrainParams) -> Table:
+def _accuracies(task: Task, tried: list[Attempt], chosen: Attempt, most: int, n: int) -> Table:
     columns = (
         Column("attempt", "int"),
         Column("chosen", "bool"),
@@ -180,10 +182,10 @@ def _accuracies(task: Task, tried: list[Attempt], chosen: Attempt, params: Train
     return Table(
         title=f"Accuracy {task.name}",
         summary=f"test positions right: {100 * chosen.test_soft:.2f} % soft, {100 * chosen.test:.2f} % as a "
-        f"program; {len(tried)} of up to {params.attempts} attempts",
+        f"program; {len(tried)} of up to {most} attempts",
         columns=columns,
         rows=rows,
-        facts={"n": params.n, "inputs": task.domain},
+        facts={"n": n, "inputs": task.domain},
     )
 
 

@@ -87,7 +87,8 @@ def _fit(shape: Shape, weights: Weights, cases: Cases, chosen: list[int]) -> Wei
     tables, numbers = [k for k in chosen if k < split], [k for k in chosen if k > split]  # `ones` is always there
     one_hot = torch.nn.functional.one_hot(cases.variables[:, tables], width).flatten(1).float()
     sums = cases.variables[:, numbers].float()
-    mean, scale = sums.mean(0), sums.std(0, correction=0).clamp(min=1e-3)
+    mean = sums.mean(0)
+    scale = (sums - mean).square().mean(0).sqrt().clamp(min=1e-3)
     features = torch.cat([one_hot, (sums - mean) / scale, torch.ones(len(sums), 1)], dim=1)
     # A class that is rare counts for more than its share, or it would hardly count at all.
     importance = cases.counts.sqrt()
