@@ -6,10 +6,11 @@ from engine.circuits.operations import OPERATIONS as CIRCUITS
 from engine.models.operations import OPERATIONS as MODELS
 from engine.operations import Operation
 from engine.prompts.operations import OPERATIONS as PROMPTS
+from engine.rasp.operations import OPERATIONS as RASP
 from engine.synthesis.operations import OPERATIONS as SYNTHESIS
 from sessions.errors import CallError, nearest
 
-OPERATIONS: tuple[Operation, ...] = (*MODELS, *PROMPTS, *CIRCUITS, *SYNTHESIS)
+OPERATIONS: tuple[Operation, ...] = (*MODELS, *PROMPTS, *CIRCUITS, *SYNTHESIS, *RASP)
 
 
 def operation(name: str) -> Operation:

@@ -45,7 +45,7 @@ def heading(artifact: AnyArtifact, *, width: int = 100, ascii_only: bool = False
 
 
 def fact(value: Any) -> str:
-    """A fact's value as text: floats short, switches by those that are on, structures as JSON."""
+    """A fact's value as text: floats short, switches by those that are on, lists of records by their number, else JSON."""
     match value:
         case str():
             return value
@@ -55,6 +55,8 @@ def fact(value: Any) -> str:
             return f"{value:.6g}"
         case dict() if value and all(isinstance(item, bool) for item in value.values()):
             return " + ".join(name for name, item in value.items() if item) or "none"
+        case list() | tuple() if value and all(isinstance(item, dict) for item in value):
+            return f"({len(value)})"  # records for the screen; `iwb show --json` has them
         case _:
             return msgspec.json.encode(value, enc_hook=str).decode()
 
