@@ -8,7 +8,7 @@ keeps their places, as zeros, so that the counts are the published ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +57,11 @@ class Sizes(NamedTuple):
 
 def flatten(compiled: Compiled) -> Float32[np.ndarray, " weights"]:
     """The weights in the published order. LayerNorm gains, where there are some, are left out."""
-    sizes, state = Sizes.of(compiled), compiled.state
+    return flatten_state(compiled.state, Sizes.of(compiled))
+
+
+def flatten_state(state: Mapping[str, Array], sizes: Sizes) -> Float32[np.ndarray, " weights"]:
+    """The same of weights by name, of a model of those sizes."""
     parts: list[Array] = [state["pos_embed.W_pos"], state["embed.W_E"]]
     columns = sizes.n_heads * sizes.d_head
     for layer in range(sizes.n_layers):

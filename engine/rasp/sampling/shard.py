@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +27,8 @@ from sessions.errors import CallError
 FORMAT = "iwb-rasp-dataset-1"
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_own = threading.local()
+
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
@@ -84,7 +87,7 @@ def make(plan: Plan, number: int) -> Made:
     """The shard of that number. The same bytes wherever and whenever it is made."""
     started = time.process_time()
     rng = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(number,)))
-    sampler = Sampler(rng, Settings(plan.vocab_size, plan.max_len))
+    sampler = _sampler(rng, Settings(plan.vocab_size, plan.max_len))
     dropped = {"repeated": 0, "weights": 0, "tokens": 0}
     found: dict[tuple[int, ...], tuple[Sampled, Sizes, np.ndarray[Any, np.dtype[np.float32]]]] = {}
     for _ in range(plan.shard_size):
@@ -100,6 +103,15 @@ def make(plan: Plan, number: int) -> Made:
         else:
             found[one.tokens] = one._replace(compiled=None), sizes, flatten(one.compiled)
     return Made(number, _encoded(plan, number, list(found.values()), dropped), time.process_time() - started)
+
+
+def _sampler(rng: np.random.Generator, settings: Settings) -> Sampler:
+    """A thread's sampler goes on to its next shard, because it remembers what common s-ops give."""
+    found: Sampler | None = getattr(_own, "sampler", None)
+    if found is None or found.settings != settings:
+        found = _own.sampler = Sampler(rng, settings)
+    found.rng = rng
+    return found
 
 
 def _encoded(plan: Plan, number: int, rows: list[Any], dropped: dict[str, int]) -> bytes:
@@ -171,13 +183,36 @@ def decode(data: bytes, plan: Plan | None = None) -> Shard:
             raise CallError(f"it is a {metadata['format']}", "shard", f"this version reads {FORMAT}")
         made_with = msgspec.convert(metadata["plan"], Plan)
         arrays: Arrays = load(data)
+        whole = _fits(arrays, made_with)
         number, dropped = int(metadata["shard"]), dict(metadata["dropped"])
     except CallError:
         raise
     except Exception:  # safetensors has an error of its own for every damage; they all mean one thing here
         raise CallError("it is damaged or cut short, or no shard of a RASP dataset", "shard") from None
-    if metadata.get("digest") != _digest(arrays):
+    if not whole or metadata.get("digest") != _digest(arrays):
         raise CallError("its content is not what was written", "shard")
     if plan is not None and made_with != plan:
         raise CallError("it belongs to another dataset", "shard", f"it was made with {made_with}")
     return Shard(arrays, number, dropped)
+
+
+def _fits(a: Arrays, plan: Plan) -> bool:
+    """Whether the arrays belong together, so that whatever is read from them lies within. KeyError: one is missing."""
+    n = len(a["length"])
+    for name, offsets in (
+        ("weight_places", "weight_offsets"),
+        ("weight_values", "weight_offsets"),
+        ("tokens", "token_offsets"),
+        ("text", "text_offsets"),
+    ):
+        at = a[offsets]
+        if at.shape != (n + 1,) or at[0] != 0 or at[-1] != len(a[name]) or (np.diff(at) < 0).any():
+            return False
+    if a["sizes"].shape != (n, len(Sizes._fields)) or (n and a["sizes"].min() < 0) or (a["split"] >= len(SPLITS)).any():
+        return False
+    if any(len(a[name]) != n for name in ("key", "behaviour", "operations", "split")):
+        return False
+    most = np.array([Sizes(*row).weights for row in a["sizes"].tolist()], dtype=np.int64)
+    return bool(
+        (most <= plan.most_weights).all() and (a["weight_places"] < np.repeat(most, np.diff(a["weight_offsets"]))).all()
+    )

@@ -84,6 +84,8 @@ class _Writing:
         except OSError as error:
             raise CallError(f"cannot be made ({error.strerror})", str(self.folder)) from None
         self._check_manifest()
+        for half in self.folder.glob(".shard-*.safetensors.*"):  # a writer that was killed left it
+            half.unlink(missing_ok=True)
         try:
             while self.count < self.n and self.barren < BARREN:
                 self._take(len(self.entries))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from engine.rasp.compiled import Domain
 from engine.rasp.compiler import compile_program
-from engine.rasp.sampling import writing
+from engine.rasp.sampling import shard, writing
 from engine.rasp.sampling.dataset import Dataset, read, read_manifest
 from engine.rasp.sampling.flatten import Sizes, flatten, scaled
 from engine.rasp.sampling.shard import SPLITS, Plan, decode, make, split_of
@@ -116,16 +119,52 @@ def test_a_damaged_shard_is_made_again(written: Path, tmp_path: Path) -> None:
         assert _files(tmp_path) == _files(written)
 
 
+def test_what_a_killed_writer_left_is_cleared_away(written: Path, tmp_path: Path) -> None:
+    (tmp_path / ".shard-00001.safetensors.4711").write_bytes(b"half a sh")
+    write(tmp_path, 70, PLAN)
+    assert _files(tmp_path) == _files(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("sizes", lambda a: a * 1000),
+        ("weight_places", lambda a: a + 60_000),
+        ("weight_offsets", lambda a: a[::-1].copy()),
+        ("token_offsets", lambda a: a[:-1]),
+        ("split", lambda a: a + 3),
+        ("behaviour", lambda a: a[:-1]),
+        ("length", None),
+    ],
+)
+def test_a_forged_shard_is_refused(name: str, change: Any) -> None:
+    """Its digest fits, its numbers do not."""
+    arrays = dict(decode(make(PLAN, 0).data).arrays)
+    whole = arrays.pop(name)
+    if change is not None:
+        arrays[name] = change(whole)
+    metadata = {
+        "format": shard.FORMAT,
+        "plan": msgspec.to_builtins(PLAN),
+        "shard": 0,
+        "dropped": {},
+        "vocabulary": [],
+        "digest": shard._digest(arrays),
+    }
+    with pytest.raises(CallError, match=r"damaged|not what was written"):
+        decode(save(arrays, {"iwb": json.dumps(metadata)}))
+
+
 def test_another_dataset_is_left_alone(written: Path, tmp_path: Path) -> None:
     before = _files(written)
     with pytest.raises(CallError, match="other settings"):
         write(written, 70, Plan(seed=4, shard_size=20, shortest=4, longest=6))
     assert _files(written) == before
-    shard = tmp_path / "shard-00000.safetensors"
-    shard.write_bytes((written / shard.name).read_bytes())
+    first = tmp_path / "shard-00000.safetensors"
+    first.write_bytes((written / first.name).read_bytes())
     with pytest.raises(CallError, match="another dataset"):
         write(tmp_path, 10, Plan(seed=4))
-    assert shard.read_bytes() == (written / shard.name).read_bytes()
+    assert first.read_bytes() == (written / first.name).read_bytes()
 
 
 def test_the_test_split_shares_no_program_with_training(tmp_path: Path) -> None:
