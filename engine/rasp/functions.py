@@ -4,6 +4,7 @@ printed, stored and compared; the text is a Python expression of a small kind, i
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -134,6 +135,17 @@ class Function:
 
     def __repr__(self) -> str:
         return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes a function travels as its text."""
+        if self.body is None:
+            raise CallError(f"the function {self.text} is Python's own", remedy="build it with Function.parse")
+        return _again, (self.text, self.parameters)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _again(text: str, parameters: tuple[str, ...]) -> Function:
+    return Function.parse(text, parameters=parameters)
 
 
 class _Renamed(ast.NodeTransformer):
