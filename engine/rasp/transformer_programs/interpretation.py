@@ -9,7 +9,7 @@ every sequence and position which of them. A function is asked once for every co
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,10 @@ from sessions.errors import CallError, IwbError
 MOST_SOURCE = 2_000_000  # characters
 MOST_NODES = 400_000
 MOST_SUM = 2**40  # no sum may grow beyond it
-MOST_COMBINATIONS = 200_000  # of values a function is asked for in one call
+MOST_STATEMENTS = 5_000  # in run
+MOST_WORK = 50_000_000  # combinations of values a function is asked for, times its size
+MOST_CELLS = 2**32  # of all selector matrices
+MOST_POSITIONS = 4_096
 
 
 class Column(NamedTuple):
@@ -113,7 +116,18 @@ class ProgramText:
     def outputs(self, symbols: Sequence[Value], codes: Int[np.ndarray, "sequence position"]) -> Column:
         """What `run` returns for a batch of sequences of one length, given as indices into `symbols`. IwbError when it
         fails on one of them."""
-        return _Run(self, Column(tuple(symbols), np.asarray(codes))).result()
+        return self.trace(symbols, codes)[0]
+
+    def trace(
+        self, symbols: Sequence[Value], codes: Int[np.ndarray, "sequence position"]
+    ) -> tuple[Column, dict[str, Column]]:
+        """The outputs, and the variables of `run` in the order they got their value."""
+        work = _Run(self, Column(tuple(symbols), np.asarray(codes)))
+        try:
+            returned = work.result()
+        except RecursionError:
+            raise CallError("the program is nested too deeply") from None
+        return returned, {name: value for name, value in work.names.items() if isinstance(value, Column)}
 
 
 class _Run:
@@ -123,10 +137,13 @@ class _Run:
         self.program = program
         self.names: dict[str, Any] = {"tokens": tokens}
         self.sequences = len(tokens.codes)
+        self.work = self.cells = 0
 
     def result(self) -> Column:
         assert self.program.run is not None
         body = self.program.run.body
+        if len(body) > MOST_STATEMENTS:
+            raise refusal(self.program.run, f"run has more than {MOST_STATEMENTS:,} statements")
         for k, statement in enumerate(body):
             match statement:
                 case ast.Expr(value=ast.Constant(value=str())) if k == 0:
@@ -177,6 +194,8 @@ class _Run:
             raise refusal(node, "only lists are joined")
         values = tuple(dict.fromkeys((*sides[0].values, *sides[1].values)))
         codes = [np.array([values.index(v) for v in s.values], dtype=np.int64)[s.codes] for s in sides if s.values]
+        if sum(part.shape[1] for part in codes) > MOST_POSITIONS:
+            raise refusal(node, f"a list has more than {MOST_POSITIONS:,} elements")
         return Column(values, np.concatenate(codes, axis=1))
 
     def _spelled(self, node: ast.AST, constants: list[Any]) -> Column:
@@ -205,7 +224,12 @@ class _Run:
                     return self._mapped(node, function, [columns[names.index(name)] for name in given])
         raise refusal(node, f"{ast.unparse(element)[:40]} has no meaning here")
 
-    def _function(self, node: ast.AST, name: str, arguments: int) -> Callable[..., Value | bool]:
+    def _count(self, node: ast.AST, combinations: int, function: ScalarFunction) -> None:
+        self.work += combinations * function.size
+        if self.work > MOST_WORK:
+            raise refusal(node, "too many combinations of values")
+
+    def _function(self, node: ast.AST, name: str, arguments: int) -> ScalarFunction:
         function = self.program.functions.get(name)
         if function is None or len(function.parameters) != arguments:
             raise refusal(node, f"there is no function {name} of {arguments} values")
@@ -220,8 +244,7 @@ class _Run:
             raise refusal(node, "too many combinations of values")
         flat = np.ravel_multi_index([column.codes for column in columns], sizes)
         combinations, codes = np.unique(flat, return_inverse=True)
-        if len(combinations) > MOST_COMBINATIONS:
-            raise refusal(node, "too many combinations of values")
+        self._count(node, len(combinations), function)
         found: dict[Any, int] = {}
         answers = []
         for parts in zip(*(part.tolist() for part in np.unravel_index(combinations, sizes))):
@@ -267,8 +290,10 @@ class _Run:
     ) -> Bool[np.ndarray, "sequence query key"]:
         function = self._function(node, predicate, 2)
         self._same(node, keys.codes.shape == queries.codes.shape)
-        if len(keys.values) * len(queries.values) > MOST_COMBINATIONS:
-            raise refusal(node, "too many combinations of values")
+        self._count(node, len(keys.values) * len(queries.values), function)
+        self.cells += keys.codes.size * keys.codes.shape[1]
+        if self.cells > MOST_CELLS:
+            raise refusal(node, "the matrices of matches take too much memory")
         table = np.array([[bool(function(q, k)) for k in keys.values] for q in queries.values], dtype=bool)
         matches = table[queries.codes[:, :, None], keys.codes[:, None, :]]
         return np.tril(matches) if self.program.causal else matches

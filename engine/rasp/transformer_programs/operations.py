@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from engine.operations import Context, ModelRef, Operation, Params
+from engine.operations import Context, ModelRef, Operation, Params, ProgramRef
 from sessions.artifacts import AnyArtifact, Column, Curve, Model, Program, Series, Table, Verdict
 from sessions.errors import CallError
 
@@ -63,6 +63,11 @@ class ConvertParams(Params, frozen=True, kw_only=True):
     most: Annotated[
         int, Meta(description="inputs tried: all if there are no more, else so many drawn", ge=1, le=10_000_000)
     ] = 400_000
+
+
+class RunParams(Params, frozen=True, kw_only=True):
+    program: ProgramRef = "@last"
+    tokens: Annotated[list[str | int], Meta(description='the input without <s> and </s>: ["3","1","2"] or [3,1,2]')]
 
 
 def train_program(params: TrainParams, ctx: Context) -> Sequence[AnyArtifact]:
@@ -280,6 +285,37 @@ def _parts(structure: Structure, drops: list[float], cases: int) -> Table:
     )
 
 
+def run_program(params: RunParams, ctx: Context) -> Sequence[AnyArtifact]:
+    """The program on one input: every variable at every position."""
+    from engine.rasp.transformer_programs.interpretation import MOST_POSITIONS, ProgramText
+
+    program = ctx.artifact(params.program)
+    if not isinstance(program, Program) or program.language != "python":
+        raise CallError(f"{params.program} is not a Python program", "transformer_programs.run", "give the @ID of one")
+    tokens = [str(token) for token in params.tokens]
+    if not 1 <= len(tokens) <= MOST_POSITIONS // 4:
+        raise CallError(f"{len(tokens)} tokens", "tokens", f"give 1 to {MOST_POSITIONS // 4:,}")
+    symbols = tuple(dict.fromkeys(tokens))
+    codes = np.array([[symbols.index(token) for token in tokens]], dtype=np.int64)
+    outputs, variables = ProgramText(program.source).trace(symbols, codes)
+    result = [str(outputs.values[k]) for k in outputs.codes[0]]
+    listed = {name: [c.values[k] for k in c.codes[0]] for name, c in variables.items()}
+    length = max(len(column) for column in listed.values())
+    # `run` puts <s> before the input, where nothing comes out.
+    after: Sequence[str | None] = [None] * (length > len(tokens)) + [*result]
+    columns: dict[str, Sequence[str | int | None]] = {"position": range(length), **listed, "output": after}
+    rows = tuple(tuple(column[i] if i < len(column) else None for column in columns.values()) for i in range(length))
+    numbers = {name for name, column in columns.items() if all(isinstance(v, int) for v in column)}
+    return (
+        Table(
+            title=f"{program.title} on one input",
+            summary=f"{' '.join(tokens)} gives {' '.join(result)}",
+            columns=tuple(Column(name, "int" if name in numbers else "text") for name in columns),
+            rows=rows,
+        ),
+    )
+
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="transformer_programs.train",
@@ -299,5 +335,14 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("program", "table"),
         function=convert_program,
         source=f"{_SOURCE}, section 3.4",
+    ),
+    Operation(
+        name="transformer_programs.run",
+        title="Run a Transformer Program",
+        summary="Interpret a Transformer Program on one input and list every variable at every position.",
+        params=RunParams,
+        gives=("table",),
+        function=run_program,
+        interactive=True,
     ),
 )

@@ -51,7 +51,9 @@ class ScalarFunction:
     """One such function. Calling it gives what it returns, None when it returns nothing."""
 
     def __init__(self, definition: ast.FunctionDef) -> None:
+        self.size = 0  # without loops, no call takes more steps than it has parts
         for node in ast.walk(definition):
+            self.size += 1
             if node is not definition and not isinstance(node, _NODES):
                 raise refusal(node, f"{type(node).__name__} is not allowed in {definition.name}")
         self.name, self.body = definition.name, definition.body

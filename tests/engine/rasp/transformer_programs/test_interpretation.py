@@ -76,6 +76,19 @@ def test_what_is_no_program_at_all() -> None:
             ProgramText(text)
 
 
+def test_lists_cannot_grow_for_ever_nor_work() -> None:
+    with pytest.raises(CallError, match="elements"):
+        run("\n".join(["    tokens = tokens + tokens"] * 60 + ["    return tokens"]))
+    deep = "def f(t):\n    return " + "+".join(["1"] * 50_000)
+    with pytest.raises(CallError):
+        run("    return [f(t) for t in tokens]", deep)
+    long = "def f(a, b):\n" + "    x = (a, b)\n" * 40_000 + "    return 1"
+    with pytest.raises(CallError, match="combinations"):
+        ProgramText(
+            long + "\n\ndef run(tokens):\n    p = list(range(len(tokens)))\n    return [f(a, b) for a, b in zip(p, p)]"
+        ).outputs(("a",), np.zeros((1, 400), dtype=np.int64))
+
+
 def test_sums_cannot_grow_for_ever() -> None:
     every = "def every(q, k):\n    return True"
     lines = ["    n = [1 for t in tokens]", *["    n = aggregate_sum(select(tokens, tokens, every), n)"] * 60]

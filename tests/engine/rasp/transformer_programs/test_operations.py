@@ -16,7 +16,7 @@ from sessions.artifacts import Model, Program, Series, Table
 from sessions.errors import CallError
 from tests.engine.rasp.transformer_programs.networks import random_network
 
-TRAIN, CONVERT = OPERATIONS
+TRAIN, CONVERT, RUN = OPERATIONS
 SMALL = {"task": "hist", "vocabulary": 5, "length": 5, "epochs": 3, "attempts": 2, "n": 200, "batch": 64}
 
 
@@ -83,6 +83,15 @@ def test_from_a_task_to_checked_python() -> None:
     assert network.tested == target.tested == 3 + 9 + 27 + 81
     assert isinstance(parts, Table)
     assert all(row[1] in program.source for row in parts.rows)
+    desk.artifacts["@2"] = program
+    (table,) = work(RUN, desk, program="@2", tokens=[1, 0, 1])
+    assert [row[1] for row in table.rows] == ["<s>", "1", "0", "1"]
+    assert table.rows[0][-1] is None
+    assert table.summary == f"1 0 1 gives {' '.join(row[-1] for row in table.rows[1:])}"
+    with pytest.raises(CallError, match="tokens"):
+        work(RUN, desk, program="@2", tokens=[])
+    with pytest.raises(CallError, match="not a Python program"):
+        work(RUN, desk, program="@1", tokens=[1])
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
