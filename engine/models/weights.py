@@ -189,6 +189,44 @@ def arrange(
     )
 
 
+def state_dict(config: TransformerConfig, weights: Weights) -> dict[str, Tensor]:
+    """The weights under their HookedTransformer names again: what `arrange` was given, but for the shape of shared keys
+    and values, and biases that were zero for want of any."""
+    c = config
+    kv = c.n_kv_heads or c.n_heads
+    state = {"embed.W_E": weights.embed}
+    if weights.positions is not None:
+        state["pos_embed.W_pos"] = weights.positions
+    for layer, block in enumerate(weights.blocks):
+        at = f"blocks.{layer}"
+        rows = torch.split(block.w_qkv, [c.n_heads * c.d_head, kv * c.d_head, kv * c.d_head])
+        for x, part in zip("QKV", rows):
+            state[f"{at}.attn.W_{x}"] = part.reshape(-1, c.d_head, c.d_model).transpose(1, 2)
+        if block.b_qkv is not None:
+            sizes = [c.n_heads * c.d_head, kv * c.d_head, kv * c.d_head]
+            for x, part in zip("QKV", torch.split(block.b_qkv, sizes)):
+                state[f"{at}.attn.b_{x}"] = part.reshape(-1, c.d_head)
+        state[f"{at}.attn.W_O"] = block.w_o.T.reshape(c.n_heads, c.d_head, c.d_model)
+        norms = {"ln1": block.ln1, "ln2": block.ln2} if block.mlp is not None else {"ln1": block.ln1}
+        optional = {"attn.b_O": block.b_o} | _gains(norms)
+        if block.mlp is not None:
+            state[f"{at}.mlp.W_in"] = block.mlp.w_in.T
+            state[f"{at}.mlp.W_out"] = block.mlp.w_out.T
+            gate = block.mlp.w_gate
+            optional |= {"mlp.b_in": block.mlp.b_in, "mlp.b_out": block.mlp.b_out}
+            optional |= {"mlp.W_gate": None if gate is None else gate.T}
+        state |= {f"{at}.{name}": tensor for name, tensor in optional.items() if tensor is not None}
+    state |= {name: tensor for name, tensor in _gains({"ln_final": weights.ln_final}).items() if tensor is not None}
+    state["unembed.W_U"] = weights.unembed.T
+    if weights.b_unembed is not None:
+        state["unembed.b_U"] = weights.b_unembed
+    return state
+
+
+def _gains(norms: Mapping[str, Norm]) -> dict[str, Tensor | None]:
+    return {f"{name}.{part}": getattr(norm, part) for name, norm in norms.items() for part in ("w", "b")}
+
+
 def random_state(config: TransformerConfig, seed: int, *, scale: float = 0.0) -> dict[str, Tensor]:
     """A state dict of that shape with normal weights of standard deviation `scale` (0: 1/sqrt(d_model)), biases
     included, and norm gains around 1: what benchmarks and tests run when no trained weights matter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.operations import Operation
 from engine.rasp.compile_operations import CheckParams, CompileParams, check, compile_
+from engine.rasp.decompile_operations import DecompileParams, decompile
 from engine.rasp.run_operations import PromptsParams, RunParams, TraceParams, prompts, run, trace
 from engine.rasp.sampling_operations import OPERATIONS as SAMPLING
 
@@ -51,6 +52,16 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("table", "matrix"),
         function=trace,
         interactive=True,
+        source=_TRACR,
+    ),
+    Operation(
+        name="rasp.decompile",
+        title="Decompile a model to RASP",
+        summary="The program behind the weights of a compiled model, whatever the order or rotation of its directions; "
+        "verified by compiling it again and comparing the weights, and by running both. What cannot be read is said.",
+        params=DecompileParams,
+        gives=("program", "table"),
+        function=decompile,
         source=_TRACR,
     ),
     Operation(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import torch
 
-from engine.models.weights import arrange, check_names_and_shapes, random_state
+from engine.models.weights import arrange, check_names_and_shapes, random_state, state_dict
 from sessions.errors import CallError
 from tests.engine.models.conftest import small_config
 
@@ -82,3 +83,15 @@ def test_random_states_repeat_with_their_seed() -> None:
     first, again, other = random_state(config, 1), random_state(config, 1), random_state(config, 2)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["embed.W_E"], other["embed.W_E"])
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"n_kv_heads": 2}, {"gated_mlp": True, "normalization": "RMS"}, {"d_mlp": 0}], ids=str
+)
+def test_arranged_weights_go_back_under_their_names(change: dict[str, object]) -> None:
+    config = msgspec.structs.replace(small_config(), **change)
+    state = random_state(config, 3)
+    again = state_dict(config, arrange(config, state))
+    assert again.keys() == state.keys()
+    for name, tensor in state.items():
+        torch.testing.assert_close(again[name], tensor, rtol=0, atol=0)

@@ -124,3 +124,28 @@ def test_a_file_of_text_becomes_part_of_the_session(bench: Bench, tmp_path: Path
     bench("rasp.compile", program=f"@{tmp_path / 'h.rasp'}", vocab="a,b", max_len=3)
     assert bench.parameters()["program"] == HIST
     assert json.dumps(bench.parameters())
+
+
+@pytest.mark.parametrize("options", [{}, {"rotate": True}, {"construction": "original"}], ids=str)
+def test_a_compiled_model_gives_its_program_back(bench: Bench, options: dict[str, object]) -> None:
+    bench("rasp.compile", program=HIST, vocab="a,b,c", max_len=4, **options)
+    program, parts = bench("rasp.decompile", model="@1")
+    assert isinstance(program, Program)
+    assert "selector_width(" in program.source
+    assert program.verdicts[0].holds
+    assert program.verdicts[0].exhaustive
+    assert program.facts["unread"] == []
+    (record,) = [r for r in program.facts["lines"] if r["line"]]
+    assert record["components"] == ["L0H0", "mlp0"]
+    assert record["read"]
+    assert "selector_width" in program.source.splitlines()[record["line"] - 1]
+    assert isinstance(parts, Table)
+    model, *_ = bench("rasp.compile", program=f"@{bench.last - 1}")  # its domain travels with it
+    assert isinstance(model, Model)
+    assert model.facts["max_len"] == 4
+
+
+def test_a_model_that_was_not_compiled_is_refused(bench: Bench) -> None:
+    with pytest.raises(CallError, match="not a compiled model"):
+        bench("models.load", source="zoo:induction")
+        bench("rasp.decompile", model="@1")
