@@ -116,6 +116,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     interactive: bool = False  # answers in well under a second and may run between the batches of a long step
     live: bool = False  # may be asked while a person types (protocol.Look): answered at once, never recorded
     files: tuple[str, ...] = ()  # parameters that may name a file or folder: its content is part of the work's identity
+    outputs: tuple[str, ...] = ()  # parameters that name a file or folder to write, seen from the client's folder
     volatile: bool = False  # tells of this machine at this moment: asked again, it is done again
     source: str = ""  # paper, section or equation
 

@@ -30,6 +30,12 @@ def inspect_model(source: str, *, device: str = "auto", dtype: str = "float32") 
     torch_dtype(dtype)
     if found.kind == "file":
         rows, plan = _file(found, place, dtype)
+    elif found.kind == "labelled":
+        from engine.models.folders import read_folder
+
+        model = read_folder(found.path)
+        numbers = sum(array.size for array in model.state.values())
+        rows, plan = _rows(model.config, numbers), forecast(model.config, numbers, device=place, dtype=dtype)
     else:
         if found.kind == "hub":
             from engine.models.hub import fetch

@@ -38,6 +38,37 @@ class Labelled(NamedTuple):
     parameters: int
 
 
+State = dict[str, "NDArray[Any]"]
+
+
+class Opened(NamedTuple):
+    """A compiled model in plain arrays, named as HookedTransformer's. `ignored`: what else lay beside them."""
+
+    config: TransformerConfig
+    state: State
+    labels: Labels
+    ignored: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        return encode_model(self.config, self.state, self.labels)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def open_model(data: bytes, where: str = "") -> Opened:
+    """The arrays of such bytes. CallError when they are others, or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    config, labels, _ = read_labelled(data, where)
+    try:
+        return Opened(config, load(data), labels)
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CallError(f"the weights are damaged ({error})", where) from None
+
+
 def encode_model(config: TransformerConfig, state: Mapping[str, NDArray[np.floating[Any]]], labels: Labels) -> bytes:
     """The model as bytes. `state` is named as HookedTransformer's; arrays are kept in their own number format.
 

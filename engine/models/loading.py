@@ -30,9 +30,10 @@ def load_model(
     """The model, ready to run, with its `handle` filled in.
 
     `source`: `zoo:NAME`, a .safetensors file with its configuration (.json) beside it, a Hugging Face checkpoint
-    folder, or a Hugging Face name. CallError for everything a person can get wrong: unknown source (with the nearest),
-    pickles, damaged files, weights that do not fit the configuration, unsupported architectures, and models too big for
-    memory, which are refused before they are loaded. IwbError when the network is needed and not there.
+    folder, a compiled model's folder (docs/compiled_models.md), or a Hugging Face name. CallError for everything a
+    person can get wrong: unknown source (with the nearest), pickles, damaged files, weights that do not fit the
+    configuration, unsupported architectures, and models too big for memory, which are refused before they are loaded.
+    IwbError when the network is needed and not there.
     """
     found = find_source(source)
     place = choose_device(device)
@@ -40,6 +41,8 @@ def load_model(
     try:
         if found.kind == "file":
             return _load_file(found, place, dtype, processing)
+        if found.kind == "labelled":
+            return _load_labelled(found, place, dtype, processing)
         from engine.models.hooked import load_checkpoint
 
         return load_checkpoint(found, device=place, dtype=dtype, processing=processing)
@@ -168,6 +171,22 @@ def _load_file(
         bytes_free=plan.free,
     )
     return Transformer(shape, state, tokenizer, handle, device=device, dtype=torch_dtype(dtype))
+
+
+def _load_labelled(source: Source, device: str, dtype: str, processing: WeightProcessing) -> TransformerModel:
+    if processing != _AS_TRAINED:
+        raise CallError(f"weight processing ({processing}) is for trained models; this one is compiled", source.text)
+    from engine.models.folders import read_folder
+    from engine.models.labelled import decode_model, handle_of
+
+    model = read_folder(source.path)
+    numbers = sum(array.size for array in model.state.values())
+    plan = forecast(model.config, numbers, device=device, dtype=dtype)
+    refuse_too_big(plan, source.text)
+    data = model.to_bytes()
+    handle = handle_of(data, title=source.path.resolve().name, source=source.text, device=device, dtype=dtype)
+    sizes = {"bytes_needed": plan.needed, "bytes_free": plan.free}
+    return decode_model(data, msgspec.structs.replace(handle, **sizes), device, torch_dtype(dtype))
 
 
 def transformer_config(config: dict[str, Any], path: Path) -> TransformerConfig:

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from engine.operations import Context, Operation, Params
-from sessions.artifacts import AnyArtifact, WeightProcessing
+from engine.operations import Context, ModelRef, Operation, Params
+from sessions.artifacts import AnyArtifact, Model, Text, WeightProcessing
+from sessions.errors import CallError
 
 SourceText = Annotated[
     str,
     msgspec.Meta(
-        description="zoo:NAME, a Hugging Face name, a checkpoint folder, or a .safetensors file with its .json"
+        description="zoo:NAME, a Hugging Face name, a folder (checkpoint or compiled), or a .safetensors with its .json"
     ),
 ]
 DeviceName = Annotated[
@@ -59,6 +60,20 @@ class InspectParams(Params, frozen=True):
     dtype: DtypeName = "float32"
 
 
+class SaveParams(Params, frozen=True):
+    model: ModelRef
+    folder: Annotated[str, msgspec.Meta(description="folder for weights.safetensors and labels.json", min_length=1)]
+    overwrite: Annotated[bool, msgspec.Meta(description="replace those two files if others are there")] = False
+
+
+class ImportParams(Params, frozen=True):
+    arrays: Annotated[
+        str, msgspec.Meta(description=".npz with token_embed, pos_embed, blocks.0.attn.W_Q, ..., unembed")
+    ]
+    labels: Annotated[str, msgspec.Meta(description="labels.json, or a file that lists the labels of several programs")]
+    name: Annotated[str, msgspec.Meta(description="which of several; empty: the one whose file this is")] = ""
+
+
 def load(params: LoadParams, ctx: Context) -> Sequence[AnyArtifact]:
     """The model's handle, after it was really loaded and checked."""
     from engine.models.loading import load_model
@@ -75,6 +90,45 @@ def inspect(params: InspectParams, ctx: Context) -> Sequence[AnyArtifact]:
     from engine.models.inspection import inspect_model
 
     return [inspect_model(params.source, device=params.device, dtype=params.dtype)]
+
+
+def save(params: SaveParams, ctx: Context) -> Sequence[AnyArtifact]:
+    """What was written, and where."""
+    from pathlib import Path
+
+    from engine.models.folders import read_folder, write_folder
+    from engine.models.labelled import open_model
+    from engine.models.sources import LABELS
+
+    handle = ctx.artifact(params.model)
+    assert isinstance(handle, Model)
+    if handle.family == "transformer" and handle.source.startswith("session:"):
+        model = open_model(ctx.stored_weights(params.model), handle.source)
+    elif handle.family == "transformer" and (Path(handle.source) / LABELS).is_file():
+        model = read_folder(Path(handle.source))
+        if model.sha256 != handle.sha256:
+            raise CallError("the folder's model is another one now", handle.source, "load it again")
+    else:
+        raise CallError(f"{handle.title} has no labels: it was not compiled", "models.save", "choose a compiled model")
+    written = write_folder(Path(params.folder), model, overwrite=params.overwrite)
+    lines = "\n".join(f"- `{path}` ({path.stat().st_size:,} bytes)" for path in written)
+    how = f"Load it with `models.load source={params.folder}`."
+    return [Text(title=f"{handle.title}, saved", summary=params.folder, markdown=f"{lines}\n\n{how}\n")]
+
+
+def import_arrays(params: ImportParams, ctx: Context) -> Sequence[AnyArtifact]:
+    """The model, kept in the session."""
+    from pathlib import Path
+
+    from engine.models.folders import read_arrays
+    from engine.models.labelled import handle_of
+
+    model = read_arrays(Path(params.arrays), Path(params.labels), params.name)
+    if model.ignored:
+        ctx.log(f"arrays that are no weights: {', '.join(model.ignored[:8])}")
+    data = model.to_bytes()
+    title = params.name or Path(params.arrays).stem
+    return [handle_of(data, title=title, source=ctx.keep_weights(data))]
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -99,5 +153,26 @@ OPERATIONS: tuple[Operation, ...] = (
         files=("source",),
         interactive=True,
         volatile=True,
+    ),
+    Operation(
+        name="models.save",
+        title="Save a compiled model",
+        summary="Writes a compiled model into a folder of its own, weights.safetensors and labels.json, from which "
+        "models.load reads it again.",
+        params=SaveParams,
+        gives=("text",),
+        function=save,
+        outputs=("folder",),
+        volatile=True,
+    ),
+    Operation(
+        name="models.import_arrays",
+        title="Import a compiled model",
+        summary="Makes a model of plain arrays in an .npz and labels in JSON, such as other compilers write, and keeps "
+        "it in the session.",
+        params=ImportParams,
+        gives=("model",),
+        function=import_arrays,
+        files=("arrays", "labels"),
     ),
 )

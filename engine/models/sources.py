@@ -13,15 +13,16 @@ import msgspec
 from engine.models.checkpoints import PICKLE_SUFFIXES, refuse_other_formats
 from sessions.errors import CallError, nearest
 
+WEIGHTS, LABELS = "weights.safetensors", "labels.json"  # a compiled model's folder, see docs/compiled_models.md
 ZOO = Path(__file__).parent / "zoo"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 class Source(NamedTuple):
     """`file`: a .safetensors file with its .json beside it (`path`). `folder`: a Hugging Face checkpoint (`path`).
-    `hub`: a Hugging Face name. `text` is the source as it was given."""
+    `labelled`: a compiled model's folder (`path`). `hub`: a Hugging Face name. `text` is the source as it was given."""
 
-    kind: Literal["file", "folder", "hub"]
+    kind: Literal["file", "folder", "labelled", "hub"]
     text: str
     path: Path = Path()
 
@@ -49,8 +50,14 @@ def find_source(text: str) -> Source:
         return Source("file", text, ZOO / f"{text.removeprefix('zoo:')}.safetensors")
     path = Path(text).expanduser()
     if path.is_dir():
+        if (path / LABELS).is_file():
+            return Source("labelled", text, path)
         if not (path / "config.json").is_file():
-            raise CallError("the folder has no config.json", str(path), "give a Hugging Face checkpoint folder")
+            raise CallError(
+                f"the folder has neither config.json nor {LABELS}",
+                str(path),
+                "give a Hugging Face checkpoint folder, or one written by models.save",
+            )
         return Source("folder", text, path)
     if path.is_file():
         refuse_other_formats(path)

@@ -67,6 +67,8 @@ def prepare(
                 inputs[field.name] = program
                 parameters[field.name] = f"@{program}"
                 hashes[field.name] = _content(session, program)
+        elif field.name in operation.outputs and value:
+            parameters[field.name] = _written(folder, str(value), operation.name)
         elif field.name in operation.files and value:
             path = _there(folder, str(value))
             if path is not None:  # else a name of another sort (zoo:tpp), or the operation will say that it is missing
@@ -123,6 +125,14 @@ def _there(folder: str, value: str) -> Path | None:
         return path.resolve() if path.exists() else None
     except (OSError, RuntimeError, ValueError):  # no name a file can have: too long, another's home, a zero byte
         return None
+
+
+def _written(folder: str, value: str, where: str) -> str:
+    """The whole name of what is to be written."""
+    try:
+        return str(Path(folder, Path(value).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CallError(f"'{value[:200]}' is no name that a file can have ({error})", where) from None
 
 
 def fingerprint(path: Path) -> str:
