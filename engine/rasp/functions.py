@@ -14,13 +14,29 @@ from sessions.errors import CallError
 Value = Any  # None, int, float, str, bool, or a tuple of those: hashable, compared as Python compares
 Step = Callable[[tuple[Value, ...]], Value]
 
+MOST_REPEATED = 100_000  # characters or items that a repetition ('a' * 3) may give
+
+
+def _times(x: Value, y: Value) -> Value:
+    for of, count in ((x, y), (y, x)):
+        if isinstance(of, str | tuple) and isinstance(count, int) and len(of) * count > MOST_REPEATED:
+            raise ValueError(f"a repetition of {len(of) * count:,} items is too long")
+    return x * y
+
+
+def _remainder(x: Value, y: Value) -> Value:
+    if isinstance(x, str):  # for Python a format, with whatever width it asks for
+        raise TypeError("a string has no remainder")
+    return x % y
+
+
 _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
+    ast.Mult: _times,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
+    ast.Mod: _remainder,
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Value], Value]] = {
     ast.Not: operator.not_,
@@ -208,13 +224,15 @@ def _closure(node: ast.expr, parameters: tuple[str, ...]) -> Step:
                 items = [build(item) for item in elts]
                 return lambda a: tuple(item(a) for item in items)
             case ast.Dict(keys=keys, values=values) if all(k is not None for k in keys):
-                # A lookup table, as the decompiler writes one: {0: 'a', 1: 'b'}[x] or .get(x)
+                # A lookup table, as the decompiler writes one: {0: 'a', 1: 'b'}[x]
                 pairs = [(build(k), build(v)) for k, v in zip(keys, values) if k is not None]
-                table = {key(()): value(()) for key, value in pairs}
+                try:
+                    table = {key(()): value(()) for key, value in pairs}
+                except IndexError:  # a parameter, and there are none
+                    raise CallError(f"the table '{ast.unparse(e)}' is not made of constants") from None
                 return lambda a: table
             case ast.Subscript(value=of, slice=index):
-                x, y = build(of), build(index)
-                return lambda a: x(a)[y(a)]
+                return _at(build(of), build(index))
             case _:
                 raise CallError(
                     f"'{ast.unparse(e)}' cannot be used in a function",
@@ -223,6 +241,17 @@ def _closure(node: ast.expr, parameters: tuple[str, ...]) -> Step:
                 )
 
     return build(node)
+
+
+def _at(of: Step, index: Step) -> Step:
+    def call(a: tuple[Value, ...]) -> Value:
+        table, at = of(a), index(a)
+        try:
+            return table[at]
+        except LookupError:
+            raise ValueError(f"there is nothing at {at!r}") from None
+
+    return call
 
 
 def _and(parts: list[Step]) -> Step:

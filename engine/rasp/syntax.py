@@ -51,7 +51,7 @@ def parse(text: str) -> SOp:
     """
     if len(text) > MOST_CHARACTERS:
         raise RaspSyntaxError(f"the text has {len(text):,} characters, more than {MOST_CHARACTERS:,}")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     source, indent = _dedented("\n".join(lines))
     prepared = _names_for_comparisons(source)
     place = Place(prepared.split("\n"), indent)
