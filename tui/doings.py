@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -303,6 +303,15 @@ class Doings(KeysInTurn, inherit_bindings=False):
             from tui.screens.artifact import ArtifactScreen
 
             self.push_screen(ArtifactScreen(stored))
+
+    async def open_in_rasp(self, text: str, domain: Mapping[str, Any]) -> None:
+        """Put a program into the RASP view's editor, for the inputs that `domain` says, and go there."""
+        from tui.panes.rasp import RaspPane
+        from tui.panes.rasp_draft import draft_of
+
+        await self.show_view("rasp")
+        if isinstance(self.pane, RaspPane):
+            self.pane.take_draft(draft_of(text, domain))
 
     def start_replay(self) -> None:
         from tui.replay import Replay

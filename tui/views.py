@@ -84,14 +84,14 @@ VIEWS: tuple[View, ...] = (
         "The circuit as a layered graph, with each part's score and the circuit's faithfulness. "
         "Levels of detail, a threshold, a focus cone, and a matrix view where the graph is dense.",
         "tui.panes.circuit:CircuitPane",
-        lambda stored, step: stored.kind == "graph" and step.operation.startswith("circuits."),
+        lambda stored, step: stored.kind == "graph" and step.operation.startswith(("circuits.", "rasp.")),
         "circuits.greedy_sweep",
     ),
     View(
         "program",
         "6",
         "Program",
-        "A small network turned into a Python program, with the automaton it was read from. "
+        "A network turned into a program: a recurrent one into Python, a compiled transformer back into RASP. "
         "The verdict beside the code says what it was checked against, on how many cases, and whether those are all.",
         "tui.panes.program:ProgramPane",
         lambda stored, step: stored.kind == "program",

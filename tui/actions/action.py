@@ -132,9 +132,10 @@ def on_overlay(id: str, title: str, help: str, keys: str, *, verb: str, hint: in
         return result
 
     def enabled(app: IwbApp) -> str | None:
-        return (
-            None if hasattr(app.screen, f"do_{verb}") else f"only {SCOPE_TITLES[of][0].lower()}{SCOPE_TITLES[of][1:]}"
-        )
+        if not hasattr(app.screen, f"do_{verb}"):
+            return f"only {SCOPE_TITLES[of][0].lower()}{SCOPE_TITLES[of][1:]}"
+        reason: str | None = getattr(app.screen, f"cannot_{verb}", lambda: None)()
+        return reason
 
     return Action(
         id=id, title=title, help=help, scope=of, keys=tuple(keys.split()), handler=handler, enabled=enabled, hint=hint

@@ -172,6 +172,14 @@ PROGRAM: tuple[Action, ...] = (
         "program.other", "Other program", "Show another program of this investigation.", "t", verb="other", hint=13
     ),
     on_pane(
+        "program.edit",
+        "Write on in RASP",
+        "Put this RASP program into the editor of the RASP view.",
+        "e",
+        verb="edit",
+        hint=14,
+    ),
+    on_pane(
         "program.turn", "Turn the axes", "Show the hidden states along another pair of dimensions.", "o", verb="turn"
     ),
 )

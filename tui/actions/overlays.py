@@ -25,6 +25,14 @@ OVERLAYS: tuple[Action, ...] = (
     on_overlay("question.no", "No", "Leave everything as it is.", "n", verb="close", hint=2),
     on_overlay("find.keep", "Keep", "Keep the filter and go back to the table.", "enter", verb="keep", hint=1),
     on_overlay(
+        "artifact.program",
+        "Write on in RASP",
+        "Put the RASP program of the row under the cursor into the editor of the RASP view.",
+        "enter e",
+        verb="program",
+        hint=1,
+    ),
+    on_overlay(
         "library.take", "Take", "Put the program under the cursor into the editor.", "enter", verb="take", hint=1
     ),
     on_overlay("export.write", "Write", "Write the chosen format.", "enter", verb="write", hint=1),

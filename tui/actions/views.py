@@ -25,6 +25,14 @@ MODEL: tuple[Action, ...] = (
         verb="use",
         hint=13,
     ),
+    on_pane(
+        "model.decompile",
+        "Decompile",
+        "Read the chosen model's weights back into the RASP program they compute; it appears in Program.",
+        "d",
+        verb="decompile",
+        hint=14,
+    ),
 )
 
 DATA: tuple[Action, ...] = (

@@ -12,6 +12,7 @@ from textual.style import Style
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from sessions.steps import FINISHED
 from tui.panes.base import Empty, Pane, Shown
 from tui.selection import Selection
 from tui.status import memory
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LOADED, SOURCE = "loaded:", "source:"
+DECOMPILE = "rasp.decompile"
 
 
 class ModelPane(Pane):
@@ -45,6 +47,7 @@ class ModelPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._listed: object = None
+        self._decompiling: int | None = None  # the step that this view started
 
     def on_mount(self) -> None:
         self.query_one(Input).cursor_blink = False
@@ -61,6 +64,8 @@ class ModelPane(Pane):
     def unable(self, verb: str) -> str | None:
         if verb == "open" and self._chosen_source() is None:
             return "no model is under the cursor"
+        if verb == "decompile":
+            return self._cannot_decompile()
         if verb == "use" and not (self._option_id() or "").startswith(LOADED):
             return "this model is not loaded yet: enter loads it"
         return None
@@ -112,6 +117,7 @@ class ModelPane(Pane):
             self._list()
         if "steps" in changes:
             self.draw(self.shown)
+            self._show_decompiled()
 
     def selection_changed(self, before: Selection, after: Selection) -> None:
         if before.model != after.model:
@@ -189,6 +195,32 @@ class ModelPane(Pane):
         stored = self.store.stored(int((self._option_id() or LOADED + "0").removeprefix(LOADED)))
         if stored is not None:
             self.investigation.show_results((stored,))
+
+    def _cannot_decompile(self) -> str | None:
+        chosen = _model(self.shown)
+        if chosen is None:
+            return "no model is chosen: enter loads one"
+        if chosen.family != "transformer":
+            return f"{chosen.title} is no transformer: r in Program extracts a program from it"
+        if DECOMPILE not in self.store.catalogue:
+            return (
+                "the engine is not there yet" if self.investigation.client is None else "this engine cannot decompile"
+            )
+        return None
+
+    async def do_decompile(self) -> None:
+        """Have the chosen model decompiled; Program comes up with the result, if the person is still here then."""
+        accepted = await self.investigation.run(DECOMPILE, {"model": f"@{self.selection.now.model}"})
+        self._decompiling = accepted.step
+        self.app.say(f"step {accepted.step} {DECOMPILE} is under way: the program appears in Program")
+        self._show_decompiled()
+
+    def _show_decompiled(self) -> None:
+        step = self.store.step(self._decompiling)
+        if step is not None and step.status in FINISHED:
+            self._decompiling = None
+            if step.status == "done" and self.on_top:
+                self.app.call_later(self.app.show_view, "program")
 
     def do_source(self) -> None:
         self.query_one(Input).focus()

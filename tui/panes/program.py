@@ -9,9 +9,12 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 
 from sessions.artifacts import AnyArtifact, Graph, Points, Program
+from sessions.components import Head, Mlp
 from sessions.errors import IwbError
 from sessions.steps import Stored
 from tui.panes.base import Empty, Pane, Shown
+from tui.panes.program_lines import Origin, lines_with, notes_of, origins_of, selected_by, told_of, unread_of
+from tui.selection import Selection
 from tui.widgets.code_view import CodeView
 from tui.widgets.graph_view import GraphView
 from tui.widgets.scatter import Scatter
@@ -19,6 +22,7 @@ from tui.widgets.scatter import Scatter
 WIDE, TALL = 96, 24  # from this size on all parts stand beside each other
 TOWERING = 36  # and from this height on, in a narrower view, below each other
 PARTS = ("code", "automaton", "states")
+DECOMPILE = "rasp.decompile"
 
 
 class ProgramPane(Pane):
@@ -29,6 +33,7 @@ class ProgramPane(Pane):
     ProgramPane CodeView, ProgramPane #machine { width: 1fr; height: 1fr; }
     ProgramPane .-beside #machine { border-left: solid $foreground 30%; }
     ProgramPane .-stacked #machine { height: 2fr; border-top: solid $foreground 30%; }
+    ProgramPane .-beside.-rasp CodeView { width: 2fr; }
     ProgramPane .-all Scatter { border-top: solid $foreground 30%; }
     """
 
@@ -36,6 +41,7 @@ class ProgramPane(Pane):
         super().__init__()
         self._part = "code"
         self._diff = False
+        self._origins: tuple[Origin, ...] = ()  # of a RASP program: the weights that each line is
 
     def compose_body(self) -> ComposeResult:
         with Container(id="program-parts"):
@@ -47,11 +53,14 @@ class ProgramPane(Pane):
     # ---- what is shown
 
     def empty(self) -> Empty:
-        appears = "Here stands a Python program read from a small network, with what it was checked against."
+        appears = "Here stands the program read from a network, Python or RASP, with what it was checked against."
         if self.selection.now.model is None:
             return Empty(appears, "It needs a recurrent network, such as zoo:rnn/Parity_Last3.", "view.model")
         if self.model_family() not in ("", "rnn"):
-            why = "The chosen model is a transformer; a program is read from a recurrent network, bundled or your own."
+            why = (
+                "The chosen model is a transformer: if it was compiled from RASP, its program can be read back; "
+                "a Python program is read from a recurrent network, bundled or your own."
+            )
             return Empty(appears, why, "view.run")
         return Empty(appears, "No program has been made of this network yet.", "view.run")
 
@@ -76,6 +85,7 @@ class ProgramPane(Pane):
 
     def draw(self, shown: Shown | None) -> None:
         program = self.program
+        self._origins = ()
         if program is None:
             return
         missing = [s.id for s in self._related() if self.store.loaded(s.id) is None]
@@ -88,6 +98,16 @@ class ProgramPane(Pane):
         old = self.store.loaded(previous.id) if self._diff and previous is not None else None
         if isinstance(old, Program):
             code.show_diff(old.source, program.source, program.language)
+        elif program.language == "rasp":
+            self._origins = origins_of(program)
+            code.show(
+                program.source,
+                "rasp",
+                verdicts=program.verdicts,
+                notes=notes_of(self._origins),
+                marks=lines_with(self._origins, self.selection.now.component),
+                doubts=unread_of(program),
+            )
         else:
             code.show_program(program)
         graph, points = self._beside(Graph), self._beside(Points)
@@ -130,6 +150,8 @@ class ProgramPane(Pane):
         if program is None:
             return ""
         lines = [program.title, *(("holds: " if v.holds else "fails: ") + str(v) for v in program.verdicts), ""]
+        lines = [*told_of(self._origins, self.query_one(CodeView).line), "", *lines] if self._origins else lines
+        lines += [f"unread: {sentence}" for sentence in unread_of(program)]
         machine = self.query_one(GraphView).model
         if machine.graph.nodes:
             lines += [machine.heading(), machine.facts()]
@@ -166,6 +188,7 @@ class ProgramPane(Pane):
         graph, points = self._beside(Graph), self._beside(Points)
         parts = self.query_one("#program-parts")
         parts.set_class(every, "-all")
+        parts.set_class(bool(self._origins), "-rasp")
         parts.set_class(self._beside_each_other, "-beside")
         parts.set_class(every and not self._beside_each_other, "-stacked")
         self.query_one(CodeView).display = every or self._part == "code"
@@ -179,6 +202,8 @@ class ProgramPane(Pane):
     def unable(self, verb: str) -> str | None:
         if verb == "part" and self._beside(Graph) is None and self._beside(Points) is None:
             return "there is only the code"
+        if verb == "edit" and (self.program is None or self.program.language != "rasp"):
+            return "only a RASP program goes to the editor"
         if verb == "diff" and self._previous() is None:
             return "there is no program before this one"
         if verb == "other" and len(self._programs()) < 2:
@@ -219,17 +244,59 @@ class ProgramPane(Pane):
         following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
         self.selection.show(self.VIEW, following)
 
+    async def do_edit(self) -> None:
+        """Write on: the program in the RASP view, for the inputs it was made for."""
+        if self.program is not None:
+            await self.app.open_in_rasp(self.program.source, self.program.facts)
+
+    def do_run(self) -> None:
+        """A transformer is decompiled, any other network extracted."""
+        if self.model_family() == "transformer" and DECOMPILE in self.store.catalogue:
+            self.app.open_form(DECOMPILE, {"model": f"@{self.selection.now.model}"})
+        else:
+            super().do_run()
+
     def do_turn(self) -> None:
         self.query_one(Scatter).turn()
 
+    # ---- the selection: a line and the part of the model that it is
+
+    def selection_changed(self, before: Selection, after: Selection) -> None:
+        if (before.layer, before.head) == (after.layer, after.head) or not self._origins:
+            return
+        code = self.query_one(CodeView)
+        lines = lines_with(self._origins, after.component)
+        code.mark(lines)
+        if lines and code.line not in lines:
+            code.move_to(min(lines), quiet=True)
+            self.app.tells_anew(self)
+
     def on_graph_view_node_moved(self, event: GraphView.NodeMoved) -> None:
         event.stop()
+        self._choose_node(event.node)
 
     def on_graph_view_node_selected(self, event: GraphView.NodeSelected) -> None:
         event.stop()
+        self._choose_node(event.node)
+
+    def _choose_node(self, node: str) -> None:
+        """A head or an MLP of the true circuit beside a RASP program is chosen in every view."""
+        graph = self._beside(Graph)
+        found = next((n for n in graph.nodes if n.id == node), None) if graph is not None and self._origins else None
+        match found.component if found is not None else None:
+            case Head() as head:
+                self.selection.change(walk=True, layer=head.layer, head=head.head)
+            case Mlp() as mlp:
+                self.selection.change(walk=True, layer=mlp.layer, head=None)
+            case _:
+                pass
 
     def on_code_view_line_moved(self, event: CodeView.LineMoved) -> None:
         event.stop()
+        chosen = selected_by(self._origins, event.line)
+        if chosen is not None:
+            self.selection.change(walk=True, **chosen)
+        self.app.tells_anew(self)
         self.app.refresh_lines("status")
 
     def state(self) -> dict[str, Any]:

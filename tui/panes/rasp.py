@@ -343,8 +343,10 @@ class RaspPane(Pane):
         if event.input.id == "rasp-inputs":
             if (reason := self.unable("trace")) is not None:
                 self.app.say(reason)
-            else:
-                self.do_trace()
+                return
+            self.do_trace()
+            if self._draft.inputs.strip():
+                self.leave_field()
         else:
             self.leave_field()
 

@@ -13,7 +13,7 @@ from tui.widgets.code_lines import Mistake
 if TYPE_CHECKING:
     from sessions.artifacts import AnyArtifact, Table
 
-CHECK, COMPILE, TRACE = "rasp.check", "rasp.compile", "rasp.trace"
+CHECK, COMPILE, TRACE = "rasp.check", "rasp.compile", "rasp.trace"  # the operations
 
 # What of the checked variables is shown first: the rest stands to the right of it.
 FIRST_COLUMNS = ("name", "values", "layer", "component", "encoding")
@@ -47,9 +47,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         given = step.parameters
         if str(given.get("program", "")).strip() != self.text.strip():
             return False
-        return all(
-            _plain(given.get(name)) == (wanted.strip().lower() or _plain(given.get(name)))
-            for name, wanted in (("vocab", self.vocab), ("max_len", self.max_len), ("causal", self.causal))
+        wanted = {"vocab": self.vocab, "max_len": self.max_len, "causal": self.causal}
+        return all(  # what was left empty may be anything
+            not text.strip() or name not in given or _plain(given[name]) == _plain(text)
+            for name, text in wanted.items()
         )
 
 

@@ -17,14 +17,58 @@ from tui.screens.overlay import Overlay
 
 class ArtifactScreen(Overlay[None]):
     SCOPE: ClassVar[Scope] = "artifact"
-    DEFAULT_CSS = "ArtifactScreen > #box { height: 90%; } ArtifactScreen VerticalScroll { height: 1fr; }"
+    DEFAULT_CSS = """
+    ArtifactScreen > #box { height: 90%; }
+    ArtifactScreen VerticalScroll { height: 1fr; }
+    ArtifactScreen RowTable { height: 1fr; }
+    ArtifactScreen #row-program { height: 1fr; max-height: 16; border-top: solid $foreground 30%; }
+    """
 
     def __init__(self, stored: Stored) -> None:
         super().__init__()
         self._stored = stored
+        self._column: int | None = None  # of a table of RASP programs: the one with their texts
 
     def compose_box(self) -> ComposeResult:
         yield VerticalScroll(id="payload")
+
+    def _programs_of(self, table: Table) -> int | None:
+        """The column that holds RASP programs, if this table has one."""
+        step = self.bench.investigation.store.step(self._stored.step)
+        if step is None or not step.operation.startswith("rasp."):
+            return None
+        named = {"program", "candidate"}
+        return next((i for i, c in enumerate(table.columns) if c.name in named and c.type == "text"), None)
+
+    @property
+    def _program(self) -> str:
+        """The program of the row under the cursor."""
+        from tui.widgets.data_table import RowTable
+
+        for table in self.query(RowTable):
+            if self._column is not None and table.row is not None:
+                return str(table.model.rows[table.row][self._column] or "")
+        return ""
+
+    def _show_program(self) -> None:
+        from tui.widgets.code_view import CodeView
+
+        for view in self.query(CodeView):
+            view.show(self._program, "rasp", empty="no program in this row")
+
+    def on_row_table_highlighted(self) -> None:
+        self._show_program()
+
+    def cannot_program(self) -> str | None:
+        return None if self._program else "this row holds no RASP program"
+
+    async def do_program(self) -> None:
+        """Put the row's program into the RASP view's editor."""
+        text = self._program
+        artifact = self.bench.investigation.store.loaded(self._stored.id)
+        facts = artifact.facts if artifact is not None else {}
+        self.dismiss(None)
+        self.bench.call_later(self.bench.open_in_rasp, text, facts)
 
     async def on_mount(self) -> None:
         self.query_one("#box").border_title = f"@{self._stored.id} {self._stored.title}"
@@ -40,8 +84,14 @@ class ArtifactScreen(Overlay[None]):
 
                 table = RowTable()
                 await place.mount(table)
+                self._column = self._programs_of(artifact)
+                if self._column is not None:
+                    from tui.widgets.code_view import CodeView
+
+                    await place.mount(CodeView(id="row-program"))
                 table.show_table(artifact)
                 table.focus()
+                self._show_program()
             case Text():
                 from textual.widgets import Markdown
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.style import Style
 from textual.message import Message
@@ -12,6 +12,7 @@ from tui.widgets.code_lines import CodeLine, compared, tokenised
 from tui.widgets.inks import Piece, clipped
 from tui.widgets.line_widget import LineWidget
 
+LONG_LINE = 60  # a longer one does not push the notes of all others to the right
 _ADDED = Style(bgcolor="#12351f")
 _REMOVED = Style(bgcolor="#43191e")
 _ADDED_LIGHT = Style(bgcolor="#d5f2dc")
@@ -43,6 +44,8 @@ class CodeView(LineWidget):
         self.diff = False
         self.verdicts: tuple[Verdict, ...] = ()
         self.notes: dict[int, str] = {}
+        self.marks: frozenset[int] = frozenset()
+        self.doubts: tuple[str, ...] = ()
         self.lines: tuple[CodeLine, ...] = ()
         self.place = self.top = self.left = 0
         self.empty = "no program"
@@ -55,13 +58,19 @@ class CodeView(LineWidget):
         *,
         verdicts: Sequence[Verdict] = (),
         notes: Mapping[int, str] | None = None,
+        marks: Iterable[int] = (),
+        doubts: Sequence[str] = (),
         empty: str = "no program",
     ) -> None:
-        """Draw a source text. `verdicts` stand above it; `notes` are short remarks beside lines, counted from 1."""
+        """Draw a source text. `verdicts` stand above it, and `doubts`: sentences on what it leaves out.
+
+        `notes` are short remarks beside lines, counted from 1; `marks` are lines to be seen at once.
+        """
         if source != self.source or self.diff:
             self.place = self.top = self.left = 0
         self.source, self.language, self.diff = source, language, False
         self.verdicts, self.notes, self.empty = tuple(verdicts), dict(notes or {}), empty
+        self.marks, self.doubts = frozenset(marks), tuple(doubts)
         self._restyle_and_refresh()
 
     def show_program(self, program: Program) -> None:
@@ -71,7 +80,7 @@ class CodeView(LineWidget):
     def show_diff(self, old: str, new: str, language: str = "python") -> None:
         """Draw what changed from one text to another, as a unified diff."""
         self.source, self.old, self.language, self.diff = new, old, language, True
-        self.verdicts, self.notes = (), {}
+        self.verdicts, self.notes, self.marks, self.doubts = (), {}, frozenset(), ()
         self.place = self.top = self.left = 0
         self.empty = "no differences"
         self._restyle_and_refresh()
@@ -81,12 +90,19 @@ class CodeView(LineWidget):
         """The source line under the cursor, from 1."""
         return self.lines[self.place].number if self.place < len(self.lines) else 0
 
-    def move_to(self, line: int) -> None:
-        """Put the cursor on a source line, counted from 1."""
+    def move_to(self, line: int, *, quiet: bool = False) -> None:
+        """Put the cursor on a source line, counted from 1; `quiet` posts no message."""
         for place, of in enumerate(self.lines):
             if of.number == line:
-                self._go(place)
+                self._go(place, quiet=quiet)
                 return
+
+    def mark(self, lines: Iterable[int]) -> None:
+        """Mark these lines and no others."""
+        wanted = frozenset(lines)
+        if wanted != self.marks:
+            self.marks = wanted
+            self.repaint_changes()
 
     # ---- painting and keys
 
@@ -97,7 +113,7 @@ class CodeView(LineWidget):
             self.lines = compared(self.old, self.source, self.language, inks.dark, coloured)
         else:
             self.lines = tokenised(self.source, self.language, inks.dark, coloured) if self.source else ()
-        self._heading = _wrapped_verdicts(self.verdicts, max(20, self.size.width), inks.depth == "ascii")
+        self._heading = _wrapped_verdicts(self.verdicts, self.doubts, max(20, self.size.width), inks.depth == "ascii")
         self._heading = self._heading[: max(0, self.size.height // 2)]
         self._keep_in_view()
 
@@ -115,7 +131,7 @@ class CodeView(LineWidget):
             self.top = self.place - self._room + 1
         return self.top != before
 
-    def _go(self, place: int) -> None:
+    def _go(self, place: int, *, quiet: bool = False) -> None:
         before = self.place
         self.place = max(0, min(place, len(self.lines) - 1))
         if self.place == before:
@@ -127,7 +143,8 @@ class CodeView(LineWidget):
             gutter = self._gutter + 2
             rows = [(0, head + p - self.top, gutter, 1) for p in (before, self.place)]
             self.repaint([*rows, (0, self.size.height - 1, self.size.width, 1)])
-        self.post_message(self.LineMoved(self, self.line))
+        if not quiet:
+            self.post_message(self.LineMoved(self, self.line))
 
     def moved(self, where: str) -> None:
         page = self._room
@@ -152,6 +169,12 @@ class CodeView(LineWidget):
     def chosen(self) -> None:
         if self.lines:
             self.post_message(self.LineSelected(self, self.line))
+
+    @property
+    def _note_column(self) -> int:
+        """Where notes begin: behind the longest line that has one, unless it is very long."""
+        lengths = [sum(len(t) for t, _ in line.pieces) for line in self.lines if line.number in self.notes]
+        return self._gutter + 3 + max((n for n in lengths if n <= LONG_LINE), default=0) - self.left
 
     @property
     def _gutter(self) -> int:
@@ -179,7 +202,10 @@ class CodeView(LineWidget):
         number = str(line.number) if line.number else ""
         change = f"{line.change or ' '} " if self.diff else ""
         lead: Piece = ((">" if plain else "▸") if here else " ", inks.title)
-        out: list[Piece] = [lead, (change + number.rjust(digits) + " ", inks.title if here else inks.dim)]
+        marked = line.number in self.marks and line.number > 0
+        # Where no line says more than itself, no room is taken for marks.
+        mark = (("*" if plain else "•") if marked else " ") + " " if self.notes or self.marks else " "
+        out: list[Piece] = [lead, (change + number.rjust(digits) + mark, inks.title if here or marked else inks.dim)]
         ground = Style()
         if line.change in ("+", "-") and inks.depth not in ("none", "ascii", "16"):
             pair = (_ADDED, _REMOVED) if inks.dark else (_ADDED_LIGHT, _REMOVED_LIGHT)
@@ -192,14 +218,18 @@ class CodeView(LineWidget):
         note = self.notes.get(line.number, "") if line.change != "-" else ""
         if note:
             used = sum(len(t) for t, _ in out)
-            room = width - used - 2
+            wanted = min(self._note_column, width - len(note) - 2)  # in a column, where the notes fit behind it
+            out.append((" " * max(0, wanted - used), inks.text))
+            room = width - max(used, wanted) - 2
             if room > 4:
-                out.append(("  " + clipped(note, room, plain), inks.dim))
+                out.append(("  " + clipped(note, room, plain), inks.title if marked else inks.dim))
         return out
 
 
-def _wrapped_verdicts(verdicts: Sequence[Verdict], width: int, plain: bool) -> list[tuple[str, bool | None]]:
-    """Each verdict with a mark and a word for how it came out, wrapped to the pane; then a rule."""
+def _wrapped_verdicts(
+    verdicts: Sequence[Verdict], doubts: Sequence[str], width: int, plain: bool
+) -> list[tuple[str, bool | None]]:
+    """Each verdict with a mark and a word for how it came out, then each doubt, wrapped to the pane; then a rule."""
     import textwrap
 
     out: list[tuple[str, bool | None]] = []
@@ -207,6 +237,9 @@ def _wrapped_verdicts(verdicts: Sequence[Verdict], width: int, plain: bool) -> l
         mark = ("ok  " if verdict.holds else "NO  ") if plain else ("✓ " if verdict.holds else "✗ ")
         lines = textwrap.wrap(mark + str(verdict), width, subsequent_indent=" " * len(mark)) or [mark]
         out.extend((text, verdict.holds) for text in lines)
+    for doubt in doubts:
+        lines = textwrap.wrap("? " + doubt, width, subsequent_indent="  ")
+        out.extend((text, False) for text in lines)
     if out:
         out.append((("-" if plain else "─") * width, None))
     return out

@@ -15,7 +15,10 @@ from tests.tui.panes import rasp_content as content
 from tests.tui.test_app import press, screen_text
 from tui.panes import rasp as rasp_module
 from tui.panes.rasp import RaspPane
+from tui.screens.artifact import ArtifactScreen
+from tui.widgets.code_view import CodeView
 from tui.widgets.data_table import RowTable
+from tui.widgets.heatmap import Heatmap
 from tui.widgets.rasp_editor import RaspEditor
 
 
@@ -182,3 +185,176 @@ async def test_without_an_engine_that_can_check_it_says_so() -> None:
         await settle(pilot)
         await press(pilot, "8", "e", "x", "escape")
         assert "the engine is not there yet" in screen_text(bench.app)
+
+
+# ---- an input through program and model
+
+
+def worked(*, model: bool = True) -> FakeFile:
+    """A session in which the program was compiled and one input run."""
+    file = FakeFile()
+    given = {"program": content.TEXT, "vocab": "a,b", "max_len": 3}
+    step = file.add_step("rasp.compile", parameters=given)
+    for artifact in content.compiled():
+        file.add(step, artifact)
+    asked = {"program": content.TEXT, "vocab": "a,b", "inputs": "[a,b,a]", "model": "@1" if model else None}
+    step = file.add_step("rasp.trace", parameters=asked)
+    for artifact in content.traced(model=model):
+        file.add(step, artifact)
+    file.view_state = {"view.rasp": {"draft": {"text": content.TEXT, "vocab": "a,b", "max_len": "3"}}}
+    return file
+
+
+async def test_an_input_goes_through_the_program_and_the_model_it_was_compiled_to() -> None:
+    bench = FakeBench(worked())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "a", *"[b,b]", "enter")
+        wanted = {"inputs": "[b,b]", "program": content.TEXT, "vocab": "a,b", "model": "@1"}
+        assert ("run", "rasp.trace", wanted, 0) in bench.engine.asked
+        pane(bench).query_one("#rasp-vocab", Input).value = "a,b,c"  # not what the model was compiled for
+        await settle(pilot)
+        await press(pilot, "escape", "t")
+        assert "model" not in bench.engine.asked[-1][2]
+
+
+async def test_values_and_matrices_of_an_input() -> None:
+    bench = FakeBench(worked())
+    async with bench.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "v")
+        shown = screen_text(bench.app)
+        assert "[a, b, a] gives [2, 1, 2]; the model says the same" in shown
+        assert "of an earlier text" not in shown
+        assert "SelectorWidth" in shown
+        await press(pilot, "v")
+        shown = screen_text(bench.app)
+        assert "selector same" in shown
+        assert "head L0H0" in shown
+        await press(pilot, "j", "l", "l")
+        left, right = (pane(bench).query_one(f"#rasp-{name}", Heatmap) for name in ("selector", "pattern"))
+        assert left.cursor == (1, 2)
+        assert right.cursor == (2, 3)  # BOS comes before the first token
+        now = bench.app.investigation.selection.now
+        assert (now.query, now.key) == (2, 3)
+        editor(bench).insert("x")
+        await settle(pilot)
+        assert "of an earlier text" in screen_text(bench.app)
+
+
+async def test_a_program_alone_shows_its_selectors_alone() -> None:
+    bench = FakeBench(worked(model=False))
+    async with bench.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8", "v", "v")
+        assert "selector same" in screen_text(bench.app)
+        assert not pane(bench).query_one("#rasp-pattern").display
+        await press(pilot, "l", "w", "C", ".", ",")
+        assert not bench.app.mistakes
+
+
+async def test_a_row_of_the_variables_is_its_line_and_its_head_everywhere() -> None:
+    bench = FakeBench(worked())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        bench.app.investigation.selection.change(layer=3, head=2)
+        await press(pilot, "8")
+        await answered(pilot, bench)
+        await press(pilot, "j")
+        assert editor(bench).line == 2
+        now = bench.app.investigation.selection.now
+        assert (now.layer, now.head) == (0, 0)
+
+
+# ---- the Program view
+
+
+def decompiled() -> FakeFile:
+    file = worked()
+    step = file.add_step("rasp.decompile", parameters={"model": "@1"}, inputs={"model": 1})
+    file.add(step, content.program(decompiled=True))
+    return file
+
+
+async def test_each_line_of_a_program_says_which_weights_it_is() -> None:
+    bench = FakeBench(decompiled())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6")
+        shown = screen_text(bench.app)
+        assert "not read · L0H0 · mlp0 units 0-6 · 5 directions" in shown
+        assert "? mlp0 units 7 to 9 write directions that nothing reads" in shown
+        assert "agrees with the interpreter on 39 of 39" in shown
+        assert "lines" not in bench.app.mistakes
+
+
+async def test_a_part_chosen_elsewhere_marks_its_lines_and_a_line_chooses_its_part() -> None:
+    bench = FakeBench(decompiled())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6")
+        code = bench.app.panes["program"].query_one(CodeView)
+        selection = bench.app.investigation.selection
+        selection.change(layer=0, head=None)
+        await settle(pilot)
+        assert code.marks == {2}
+        assert code.line == 2
+        await press(pilot, "k")
+        assert (selection.now.layer, selection.now.head) == (0, 0)
+        assert code.marks == {1, 2}
+        selection.change(layer=5, head=5)
+        await settle(pilot)
+        assert code.marks == frozenset()
+
+
+async def test_a_program_goes_to_the_editor_with_the_inputs_it_was_made_for() -> None:
+    bench = FakeBench(decompiled())
+    bench.file.view_state = {}
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "e")
+        assert bench.app.view_id == "rasp"
+        assert pane(bench).draft.values() == {
+            "program": content.TEXT, "vocab": "a,b", "max_len": "3", "causal": "false"
+        }  # fmt: skip
+
+
+async def test_decompiling_from_the_model_view_brings_the_program_up() -> None:
+    bench = FakeBench(worked())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "d")
+        assert bench.engine.asked[-1] == ("run", "rasp.decompile", {"model": "@1"}, 0)
+        step = max(bench.file.steps)
+        bench.engine.finish(step, content.program(decompiled=True))
+        await settle(pilot)
+        assert bench.app.view_id == "program"
+        assert "mlp0 units 7 to 9" in screen_text(bench.app)
+
+
+async def test_what_cannot_be_decompiled_says_why() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1", "d")
+        assert bench.app.message == "Decompile: no model is chosen: enter loads one"
+
+
+# ---- tables of programs
+
+
+async def test_a_sampled_program_is_shown_whole_and_opens_in_the_editor() -> None:
+    file = FakeFile()
+    file.add(file.add_step("rasp.sample", parameters={"n": 30}), content.sampled())
+    bench = FakeBench(file)
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await bench.app.show_artifact(bench.app.investigation.store.stored(1))  # type: ignore[arg-type]
+        await settle(pilot)
+        assert isinstance(bench.app.screen, ArtifactScreen)
+        await press(pilot, "j")
+        assert "x1 = map(lambda x: x + 1, tokens)" in screen_text(bench.app)
+        assert "hist = selector_width(same)" in screen_text(bench.app)
+        await press(pilot, "enter")
+        assert bench.app.view_id == "rasp"
+        assert editor(bench).text.startswith("x1 = map(lambda x: x + 1, tokens)\n")
