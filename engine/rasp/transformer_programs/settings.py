@@ -22,12 +22,12 @@ class Sizes(NamedTuple):
 
 SIZES: dict[str, Sizes] = {
     "histogram": Sizes(1, 2, 2, 1, 1, 25, attempts=6),
-    "reverse": Sizes(3, 4, 4, 1, 1, 40),
-    "double_histogram": Sizes(3, 2, 2, 1, 1, 40),
-    "sort": Sizes(3, 4, 4, 2, 2, 40),
-    "most_frequent": Sizes(3, 4, 4, 2, 2, 40),
-    "dyck1": Sizes(3, 4, 4, 1, 1, 30),
-    "dyck2": Sizes(3, 2, 2, 2, 2, 30),
+    "reverse": Sizes(3, 4, 4, 1, 1, 60),
+    "double_histogram": Sizes(3, 2, 2, 1, 1, 150),
+    "sort": Sizes(3, 4, 4, 2, 2, 60),
+    "most_frequent": Sizes(3, 4, 4, 2, 2, 150),
+    "dyck1": Sizes(3, 4, 4, 1, 1, 150),
+    "dyck2": Sizes(3, 2, 2, 2, 2, 150),
 }
 
 
