@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.rasp.compiled import Compiled, Variable
 from engine.rasp.functions import Value
-from engine.rasp.language import Indices, Tokens
+from engine.rasp.language import Aggregate, Indices, SelectorWidth, Tokens
 from sessions.artifacts import Column, Table
 from sessions.components import Head, Mlp
 
@@ -66,8 +66,12 @@ def components(v: Variable) -> list[str]:
 
 
 def lines(variables: Iterable[Variable]) -> list[dict[str, Any]]:
-    """For every operation with a line in the text: which weights it is. `read` is always true for what was compiled."""
-    return [
+    """For every operation with a line in the text: which weights it is. `read` is always true for what was compiled.
+
+    A selector is the head that computes it; it has no residual directions of its own.
+    """
+    written = [v for v in variables if v.node is not None]
+    found: list[dict[str, Any]] = [
         {
             "line": v.node.line,
             "name": v.label,
@@ -76,9 +80,20 @@ def lines(variables: Iterable[Variable]) -> list[dict[str, Any]]:
             "dims": list(v.dims),
             "read": True,
         }
-        for v in variables
+        for v in written
         if v.node is not None and v.node.line and not isinstance(v.node, Tokens | Indices)
     ]
+    for v in written:
+        if v.head is not None and isinstance(v.node, Aggregate | SelectorWidth):
+            selector = v.node.selector
+            found += selector_line(selector.line, selector.name, str(Head(v.head.layer, v.head.head)))
+    return found
+
+
+def selector_line(line: int, name: str, head: str) -> list[dict[str, Any]]:
+    """A selector's line and the head that computes it; nothing where the selector has no line of its own."""
+    record = {"line": line, "name": name, "components": [head], "units": None, "dims": [], "read": True}
+    return [record] if line else []
 
 
 def shown(values: Sequence[Value]) -> str:

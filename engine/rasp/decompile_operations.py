@@ -57,7 +57,7 @@ def decompile(params: DecompileParams, ctx: Context) -> Sequence[AnyArtifact]:
         source=text,
         language="rasp",
         verdicts=verdicts,
-        facts=facts | {"lines": records},
+        facts=facts | {"lines": [*records, *_selector_records(found, line_of)]},
     )
     ctx.progress(2, 2)
     return program, _parts(found, records, title, facts)
@@ -96,6 +96,20 @@ def _text(found: Decompiled) -> tuple[str, dict[Node, int]]:
         if not line.read and (at := line_of.get(line.node, 0)):
             rows[at - 1] += f"  # read in part: {line.how}"
     return "\n".join(rows) + "\n", line_of
+
+
+def _selector_records(found: Decompiled, line_of: dict[Node, int]) -> list[dict[str, Any]]:
+    """The lines of the selectors: each is the head that selects by it."""
+    from engine.rasp.accounts import selector_line
+    from engine.rasp.language import Aggregate, SelectorWidth
+
+    records = []
+    for line in found.lines:
+        if line.head is not None and isinstance(line.node, Aggregate | SelectorWidth):
+            selector = line.node.selector
+            at = line_of.get(selector, 0)
+            records += selector_line(at, selector.name, str(Head(line.head.layer, line.head.head)))
+    return records
 
 
 def _record(line: Line, line_of: dict[Node, int]) -> dict[str, Any]:
