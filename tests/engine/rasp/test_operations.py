@@ -23,7 +23,11 @@ def test_a_library_program_becomes_a_model_that_agrees_with_the_interpreter(benc
     (verdict,) = program.verdicts
     assert verdict.holds
     assert (verdict.tested, verdict.exhaustive) == (4 + 16 + 64 + 256, True)
-    assert {record["name"] for record in program.facts["lines"]} == {"sequence_map_5", "target_pos_3", "sort_1"}
+    of_line = {record["line"]: record for record in program.facts["lines"]}
+    assert {of_line[at]["name"] for at in (1, 3, 5)} == {"sequence_map_5", "target_pos_3", "sort_1"}
+    for selector in (2, 4):  # a selector is the head that computes it, and has no directions
+        assert of_line[selector]["components"] == of_line[selector + 1]["components"][:1]
+        assert of_line[selector]["dims"] == []
     assert isinstance(graph, Graph)
     assert ("L2H0", "logits") in {(edge.source, edge.target) for edge in graph.edges}
     assert isinstance(table, Table)
@@ -135,7 +139,7 @@ def test_a_compiled_model_gives_its_program_back(bench: Bench, options: dict[str
     assert program.verdicts[0].holds
     assert program.verdicts[0].exhaustive
     assert program.facts["unread"] == []
-    (record,) = [r for r in program.facts["lines"] if r["line"]]
+    (record,) = [r for r in program.facts["lines"] if r["line"] and r["dims"]]
     assert record["components"] == ["L0H0", "mlp0"]
     assert record["read"]
     assert "selector_width" in program.source.splitlines()[record["line"] - 1]
