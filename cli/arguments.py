@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from sessions.errors import CallError, nearest
 
+_EXECUTOR = "where independent units run: local, local:4 (processes), or tcp://HOST:8786 (a Dask scheduler)"
+
 Answer = Callable[[argparse.Namespace], int]
 
 
@@ -62,6 +64,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     run.add_argument("--seed", type=int, default=0, help="seed of the step (default 0)")
     run.add_argument("--device", help="auto, cpu, cuda or mps, for operations that load a model")
     run.add_argument("--dtype", help="float32, bfloat16 or float16, for operations that load a model")
+    run.add_argument("--executor", default="", help=_EXECUTOR)
     run.add_argument("--again", action="store_true", help="do the work even if the very same was done before")
 
     show = command("show", "show", "the timeline, or one step or artifact", json=True)
@@ -79,6 +82,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     replay.add_argument(
         "--verify", action="store_true", help="compare with what was recorded; exit 1 where they differ"
     )
+    replay.add_argument("--executor", default="", help=_EXECUTOR)
     replay.add_argument("-o", "--output", default="", help="keep the new run in this session file")
 
     export = command("export", "export", "write the investigation for others to read")

@@ -44,8 +44,9 @@ class Host(Protocol):
 
 
 @contextlib.contextmanager
-def host(path: Path) -> Iterator[Host]:
-    """The place where steps of this session run: its engine if one runs, else this process."""
+def host(path: Path, executor: str = "") -> Iterator[Host]:
+    """The place where steps of this session run: its engine if one runs, else this process. `executor` is where their
+    independent units run, see engine.executors."""
     from engine.server.client import comes_up
     from engine.server.places import answers, socket_path
 
@@ -59,10 +60,10 @@ def host(path: Path) -> Iterator[Host]:
             elsewhere = True
     if elsewhere:
         with SessionFile.open(path, readonly=True) as session:
-            yield Elsewhere(path, session)
+            yield Elsewhere(path, session, executor)
     else:
         with session:
-            yield Here(session)
+            yield Here(session, executor=executor)
 
 
 def _outcome(session: SessionFile, number: int, *, cached: bool, told: Step | None = None) -> Outcome:
@@ -80,13 +81,14 @@ def _outcome(session: SessionFile, number: int, *, cached: bool, told: Step | No
 class Here:
     """This process is the engine."""
 
-    def __init__(self, session: SessionFile, *, quiet: bool = False) -> None:
+    def __init__(self, session: SessionFile, *, quiet: bool = False, executor: str = "") -> None:
         from engine.server.worker import Worker
 
         self.session = session
         self._show = None if quiet else ProgressBar()
         self._told: dict[int, Step] = {}
         self._worker = Worker(session, self._hear)
+        self._worker.executor = executor or self._worker.executor
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, StepChanged):
@@ -141,9 +143,10 @@ def _interrupts(worker: Worker) -> Iterator[threading.Event]:
 class Elsewhere:
     """An engine process holds the file: hand it the step and wait."""
 
-    def __init__(self, path: Path, session: SessionFile) -> None:
+    def __init__(self, path: Path, session: SessionFile, executor: str = "") -> None:
         self.session = session
         self._path = path
+        self._executor = executor
 
     def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> Outcome:
         return asyncio.run(self._run(operation, values, seed, again))
@@ -178,7 +181,7 @@ class Elsewhere:
         loop.add_signal_handler(signal.SIGINT, stop)
         cancelled = False
         try:
-            accepted = await client.run(operation, values, seed=seed, again=again)
+            accepted = await client.run(operation, values, seed=seed, again=again, executor=self._executor)
             while self._status(accepted.step, told) not in FINISHED:
                 if lost:
                     raise IwbError("the engine is gone", str(self._path), "run the same command to go on")

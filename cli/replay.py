@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cli.host import Here
+from engine.executors import check
 from sessions.compare import Comparison, Tolerance, compare
 from sessions.errors import CallError, CancelledError, IwbError
 from sessions.file import SessionFile
@@ -19,6 +20,8 @@ from sessions.steps import Step
 
 
 def answer(options: argparse.Namespace) -> int:
+    if options.executor:
+        check(options.executor)
     tolerance = Tolerance()
     with ExitStack() as stack:
         recorded = stack.enter_context(SessionFile.open(Path(options.file), readonly=True))
@@ -29,7 +32,7 @@ def answer(options: argparse.Namespace) -> int:
         else:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iwb-")), "replay.iwb")
         again = stack.enter_context(SessionFile.open(path, create=True))
-        place = Here(again)
+        place = Here(again, executor=options.executor)
         renamed: dict[int, int] = {}
         report: list[dict[str, Any]] = []
         for step in recorded.steps():

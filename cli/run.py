@@ -12,6 +12,7 @@ import msgspec
 from cli.host import Host, Outcome, host
 from cli.perform import perform
 from engine.catalogue import operation as find_operation
+from engine.executors import check
 from engine.operations import Operation, describe
 from sessions.errors import CallError
 from sessions.recipes import read
@@ -19,20 +20,22 @@ from sessions.recipes import read
 
 def answer(options: argparse.Namespace) -> int:
     """Run it, and say what came of it."""
+    if options.executor:
+        check(options.executor)
     path = Path(options.file)
     if options.operation.endswith(".toml"):
         if options.values:
             raise CallError(
                 f"a recipe takes no parameters ('{options.values[0]}')", options.operation, "edit the recipe"
             )
-        return _recipe(path, Path(options.operation), again=options.again, as_json=options.json)
+        return _recipe(path, Path(options.operation), options)
     if "=" in options.operation:
         raise CallError(
             f"'{options.file}' stands where the session file should", remedy="write iwb run FILE.iwb OPERATION"
         )
     operation = find_operation(options.operation)
     values = {**_values(operation.name, options.values), **_model_options(operation, options)}
-    with host(path) as place:
+    with host(path, options.executor) as place:
         outcome = place.run(operation.name, values, seed=options.seed, again=options.again)
         report(place, outcome, as_json=options.json)
     return 0
@@ -88,10 +91,11 @@ def report(place: Host, outcome: Outcome, *, as_json: bool) -> None:
             print(render(place.session.artifact(stored.id)))
 
 
-def _recipe(path: Path, recipe_path: Path, *, again: bool, as_json: bool) -> int:
+def _recipe(path: Path, recipe_path: Path, options: argparse.Namespace) -> int:
+    again, as_json = options.again, options.json
     recipe = read(recipe_path)
     done: list[dict[str, Any]] = []
-    with host(path) as place:
+    with host(path, options.executor) as place:
         for step, outcome in perform(recipe, place, again=again):
             done.append(summary(outcome))
             if not as_json:

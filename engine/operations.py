@@ -19,6 +19,8 @@ from sessions.errors import CallError, nearest
 from sessions.parameters import FieldInfo, OperationInfo, check_value, expected
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import torch
 
     from engine.models.protocols import RecurrentModel, TransformerModel
@@ -77,6 +79,12 @@ class Context(Protocol):
 
     def hold(self, model: TransformerModel | RecurrentModel) -> None:
         """Keep a model that was just loaded, so that the next step need not load it again."""
+        ...
+
+    def executor(self) -> Executor:
+        """Where independent units run: processes of this machine, or the cluster that was named. Made when first asked
+        for and stopped when the step ends, its running units with it if the step was cancelled. Call `progress` while
+        waiting for units, and submit module-level functions with plain arguments."""
         ...
 
     def progress(self, done: int, total: int, note: str = "") -> None:

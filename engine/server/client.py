@@ -125,8 +125,12 @@ class EngineClient:
             raise self._gone() from None
         return msgspec.convert(await future, answer)
 
-    async def run(self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False) -> wire.Accepted:
-        request = wire.Run(operation=operation, values=values, seed=seed, again=again, folder=str(Path.cwd()))
+    async def run(
+        self, operation: str, values: dict[str, Any], *, seed: int = 0, again: bool = False, executor: str = ""
+    ) -> wire.Accepted:
+        request = wire.Run(
+            operation=operation, values=values, seed=seed, again=again, folder=str(Path.cwd()), executor=executor
+        )
         return await self.request(request, wire.Accepted)
 
     async def catalogue(self) -> tuple[OperationInfo, ...]:

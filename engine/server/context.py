@@ -14,6 +14,8 @@ from sessions.artifacts import AnyArtifact, Family, Model
 from sessions.errors import CallError, CancelledError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import torch
 
     from engine.models.protocols import RecurrentModel, TransformerModel
@@ -36,6 +38,7 @@ class StepContext:
         self.seed = job.submission.seed
         self.model: Model | None = None  # the model it used last, for the environment
         self.kept: dict[str, bytes] = {}  # weights to be written with the results, by sha256
+        self._executor: Executor | None = None
         self._rng = np.random.default_rng(self.seed)
         self._started = time.monotonic()
         self._first: int | None = None  # units that were already done when it started
@@ -70,6 +73,21 @@ class StepContext:
     def rnn(self, ref: str) -> RecurrentModel:
         handle = self._handle(ref, "rnn")
         return cast("RecurrentModel", self._worker.models.load(handle))
+
+    def executor(self) -> Executor:
+        if self._executor is None:
+            from engine.executors import executor
+
+            self._executor = executor(self._job.submission.executor or self._worker.executor)
+        return self._executor
+
+    def close(self, *, done: bool) -> None:
+        """The step has ended: nothing of it runs on elsewhere."""
+        if self._executor is not None:
+            from engine.executors import stop
+
+            stop(self._executor, at_once=not done)
+            self._executor = None
 
     def keep_weights(self, data: bytes) -> str:
         sha256 = hashlib.sha256(data).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 from engine.server.context import StepContext
@@ -60,6 +60,9 @@ class LookContext(StepContext):
 
     def log(self, message: str) -> None:
         pass
+
+    def executor(self) -> Executor:
+        raise CallError("a live question starts no processes", self._job.name, "run it as a step")
 
     def keep_weights(self, data: bytes) -> str:
         raise CallError("a live question keeps no weights", self._job.name, "run it as a step")

@@ -168,6 +168,7 @@ class Front:
                     seed=request.seed,
                     again=request.again,
                     folder=request.folder,
+                    executor=request.executor,
                 )
                 return await asyncio.wrap_future(future)
             case wire.Resume():

@@ -55,6 +55,7 @@ class Run(Request, frozen=True, kw_only=True, tag="run"):
     seed: int = 0
     again: bool = False
     folder: str = ""  # where relative file names in the values start: the client's working directory
+    executor: str = ""  # where independent units run, see engine.executors; empty: the engine's default
 
 
 class Resume(Request, frozen=True, kw_only=True, tag="resume"):

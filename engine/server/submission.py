@@ -32,6 +32,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, int]
     seed: int
     key: str
+    executor: str = ""  # where its units run, which changes no result; empty: as the engine does it
 
 
 class ModelNotLoadedError(Exception):

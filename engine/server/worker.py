@@ -6,12 +6,13 @@ the same thread, so nothing competes for the GPU. The worker knows no sockets: w
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ class Worker:
         self.session = session
         self.emit = emit
         self.models = ModelShelf(session.weights)
+        self.executor = os.environ.get("IWB_EXECUTOR", "")  # of steps that name none, see engine.executors
         self._wake = threading.Condition()
         self._long: deque[Job] = deque()
         self._questions: deque[Job] = deque()
@@ -59,13 +61,21 @@ class Worker:
     # ---- requests -------------------------------------------------------------------------------------------------
 
     def submit(
-        self, name: str, values: dict[str, Any], *, seed: int = 0, again: bool = False, folder: str = ""
+        self,
+        name: str,
+        values: dict[str, Any],
+        *,
+        seed: int = 0,
+        again: bool = False,
+        folder: str = "",
+        executor: str = "",
     ) -> Future[Accepted]:
         """Record and queue a step. The future is ready at once, unless a model named by its source is loaded first."""
         answer: Future[Accepted] = Future()
         operation = find_operation(name)
         try:
             submission = prepare(self.session, operation, values, seed=seed, folder=folder)
+            submission = msgspec.structs.replace(submission, executor=executor)
         except ModelNotLoadedError as missing:
             field = missing.field
             source = missing.source
@@ -80,9 +90,9 @@ class Worker:
                     error = step.error.error() if step.error else IwbError(f"loading {source} was {step.status}")
                     answer.set_exception(error)
                     return
-                model = self.session.artifacts(step.id)[0].id
+                with_model = {**values, field: f"@{self.session.artifacts(step.id)[0].id}"}
                 try:
-                    then = self.submit(name, {**values, field: f"@{model}"}, seed=seed, again=again, folder=folder)
+                    then = self.submit(name, with_model, seed=seed, again=again, folder=folder, executor=executor)
                 except IwbError as error:
                     answer.set_exception(error)
                 else:
@@ -303,6 +313,7 @@ class Worker:
         context = StepContext(self, job)
         started = time.monotonic()
         unsaved: ErrorRecord | None = None
+        done = False
         try:
             with self._wake:
                 if job.cancel.is_set():
@@ -319,11 +330,16 @@ class Worker:
                 environment=environment(context.model),
                 weights=tuple(context.kept.values()),
             )
+            done = True
         except CancelledError:
             status: Status = "interrupted" if self._stopping else "cancelled"
             unsaved = self._stopped(number, status, started, context, None)
         except IwbError as error:
             unsaved = self._stopped(number, "failed", started, context, ErrorRecord.of(error))
+        except BrokenExecutor as error:
+            what = f"a process that worked for the step ended before its unit was done ({error})"
+            record = ErrorRecord(what, job.name, "perhaps memory ran out: see to it and run the step again")
+            unsaved = self._stopped(number, "failed", started, context, record)
         except OSError as error:  # a file that cannot be read is no bug; its details are kept all the same
             what = f"{error.strerror or error}" if error.filename else f"this machine refused: {error}"
             place = str(error.filename or job.name)
@@ -340,6 +356,7 @@ class Worker:
             )
             unsaved = self._stopped(number, "failed", started, context, record)
         finally:
+            context.close(done=done)
             with self._wake:
                 self._current.remove(job)
         self._tell(number, unsaved)
