@@ -7,6 +7,7 @@ from engine.rasp.compile_operations import CheckParams, CompileParams, check, co
 from engine.rasp.decompile_operations import DecompileParams, decompile
 from engine.rasp.run_operations import PromptsParams, RunParams, TraceParams, prompts, run, trace
 from engine.rasp.sampling_operations import OPERATIONS as SAMPLING
+from engine.rasp.transformer_programs.operations import OPERATIONS as TRANSFORMER_PROGRAMS
 
 _TRACR = "Lindner et al. 2023, Tracr (arXiv 2301.05062)"
 
@@ -74,4 +75,5 @@ OPERATIONS: tuple[Operation, ...] = (
         function=prompts,
     ),
     *SAMPLING,
+    *TRANSFORMER_PROGRAMS,
 )
