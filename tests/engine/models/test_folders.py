@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +234,20 @@ def test_the_original_compilers_models_decode_as_they_did(name: str) -> None:
 def test_a_golden_is_chosen_by_name_or_by_its_file() -> None:
     with pytest.raises(CallError, match=r"there is no program 'revers'; did you mean 'reverse'\?"):
         read_arrays(GOLDENS / "reverse.npz", GOLDENS / "goldens.json", "revers")
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "compiled_models.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    code = page.split("```python\n")[1].split("```")[0]
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    histogram = load_model("histogram", device="cpu")
+    assert isinstance(histogram, Transformer)
+    assert histogram.labels is not None
+    assert histogram.labels.outputs == (1, 2, 3)
+    for text, counts in (("a b a", [2, 1, 2]), ("b", [1]), ("b b b", [3, 3, 3]), ("a b", [1, 1])):
+        tokens = torch.tensor([[2, *histogram.tokenizer.encode(text)]])
+        logits = histogram.unembed(histogram.forward(tokens).resid_pre[-1])[0, 1:]
+        assert [histogram.labels.outputs[i] for i in logits.argmax(1)] == counts
+    several = json.loads(page.split("```json\n")[1].split("```")[0])
+    assert [program["name"] for program in several["programs"]] == ["hist"]
