@@ -15,7 +15,7 @@ MODEL: tuple[Action, ...] = (
         "Write a Hugging Face name, a folder or a .safetensors file.",
         "a",
         verb="source",
-        hint=12,
+        hint=13,
     ),
     on_pane(
         "model.use",
@@ -23,7 +23,7 @@ MODEL: tuple[Action, ...] = (
         "Make the loaded model under the cursor the chosen one, in every view.",
         "space",
         verb="use",
-        hint=13,
+        hint=14,
     ),
     on_pane(
         "model.decompile",
@@ -31,7 +31,7 @@ MODEL: tuple[Action, ...] = (
         "Read the chosen model's weights back into the RASP program they compute; it appears in Program.",
         "d",
         verb="decompile",
-        hint=14,
+        hint=12,
     ),
 )
 

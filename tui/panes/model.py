@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LOADED, SOURCE = "loaded:", "source:"
 DECOMPILE = "rasp.decompile"
+COMPILED = ("rasp", "transformer")  # architectures of compiled models: ours, and a folder's that names none
 
 
 class ModelPane(Pane):
@@ -202,6 +203,8 @@ class ModelPane(Pane):
             return "no model is chosen: enter loads one"
         if chosen.family != "transformer":
             return f"{chosen.title} is no transformer: r in Program extracts a program from it"
+        if chosen.architecture not in COMPILED:
+            return f"{chosen.title} was not compiled from RASP"
         if DECOMPILE not in self.store.catalogue:
             return (
                 "the engine is not there yet" if self.investigation.client is None else "this engine cannot decompile"
@@ -212,7 +215,8 @@ class ModelPane(Pane):
         """Have the chosen model decompiled; Program comes up with the result, if the person is still here then."""
         accepted = await self.investigation.run(DECOMPILE, {"model": f"@{self.selection.now.model}"})
         self._decompiling = accepted.step
-        self.app.say(f"step {accepted.step} {DECOMPILE} is under way: the program appears in Program")
+        if not accepted.cached:
+            self.app.say(f"step {accepted.step} {DECOMPILE} is under way: the program appears in Program")
         self._show_decompiled()
 
     def _show_decompiled(self) -> None:
@@ -260,7 +264,8 @@ def _card(model: Model) -> list[tuple[str, str]]:
     need = memory(model.bytes_needed) if model.bytes_needed else "not measured"
     free = f", {memory(model.bytes_free)} were free" if model.bytes_free else ""
     rows = [
-        ("source", model.source), ("family", f"{model.family}, {model.architecture}"), ("shape", " · ".join(shape)),
+        ("source", "the weights are in this file" if model.source.startswith("session:") else model.source),
+        ("family", f"{model.family}, {model.architecture}"), ("shape", " · ".join(shape)),
         ("parameters", f"{model.parameters:,}"), ("memory", f"{need} needed{free}"), ("device", model.device),
         ("dtype", model.dtype), ("weights", str(model.processing)), ("sha256", model.sha256[:16]),
     ]  # fmt: skip

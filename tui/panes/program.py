@@ -13,7 +13,16 @@ from sessions.components import Head, Mlp
 from sessions.errors import IwbError
 from sessions.steps import Stored
 from tui.panes.base import Empty, Pane, Shown
-from tui.panes.program_lines import Origin, lines_with, notes_of, origins_of, selected_by, told_of, unread_of
+from tui.panes.program_lines import (
+    Origin,
+    lines_with,
+    notes_of,
+    origins_of,
+    remarks_of,
+    selected_by,
+    told_of,
+    unread_of,
+)
 from tui.selection import Selection
 from tui.widgets.code_view import CodeView
 from tui.widgets.graph_view import GraphView
@@ -106,6 +115,7 @@ class ProgramPane(Pane):
                 verdicts=program.verdicts,
                 notes=notes_of(self._origins),
                 marks=lines_with(self._origins, self.selection.now.component),
+                remarks=remarks_of(program),
                 doubts=unread_of(program),
             )
         else:

@@ -68,6 +68,12 @@ def unread_of(program: Program) -> tuple[str, ...]:
     return tuple(str(sentence) for sentence in told) if isinstance(told, list | tuple) else ()
 
 
+def remarks_of(program: Program) -> tuple[str, ...]:
+    """How the program was held against the weights themselves, beside what its verdicts say of runs."""
+    said = program.facts.get("verification")
+    return (said,) if isinstance(said, str) and said else ()
+
+
 def notes_of(origins: Sequence[Origin]) -> dict[int, str]:
     """The remark beside each line."""
     notes: dict[int, str] = {}

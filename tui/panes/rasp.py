@@ -46,7 +46,7 @@ class RaspPane(Pane):
     RaspPane #rasp-sides.-beside { layout: horizontal; }
     RaspPane #rasp-left { width: 1fr; height: 1fr; }
     RaspPane #rasp-right { width: 1fr; height: 1fr; border-top: solid $foreground 30%; }
-    RaspPane .-small #rasp-right:focus-within { height: 2fr; }
+    RaspPane .-results #rasp-right:focus-within { height: 2fr; }
     RaspPane .-small #rasp-left:focus-within { height: 2fr; }
     RaspPane .-beside #rasp-right { border-top: none; border-left: solid $foreground 30%; }
     RaspPane .rasp-line { height: 1; }
@@ -486,7 +486,9 @@ class RaspPane(Pane):
     def _arrange(self) -> None:
         sides = self.query_one("#rasp-sides")
         sides.set_class(self._beside, "-beside")
-        sides.set_class(not self._beside and self.size.height < TALL, "-small")
+        small = not self._beside and self.size.height < TALL
+        sides.set_class(small, "-small")
+        sides.set_class(small and self._part != "variables", "-results")
         self.query_one("#rasp-variables").display = self._part == "variables"
         self.query_one("#rasp-values").display = self._part == "values"
         matrices = self._part == "matrices"

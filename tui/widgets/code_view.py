@@ -45,6 +45,7 @@ class CodeView(LineWidget):
         self.verdicts: tuple[Verdict, ...] = ()
         self.notes: dict[int, str] = {}
         self.marks: frozenset[int] = frozenset()
+        self.remarks: tuple[str, ...] = ()
         self.doubts: tuple[str, ...] = ()
         self.lines: tuple[CodeLine, ...] = ()
         self.place = self.top = self.left = 0
@@ -59,10 +60,11 @@ class CodeView(LineWidget):
         verdicts: Sequence[Verdict] = (),
         notes: Mapping[int, str] | None = None,
         marks: Iterable[int] = (),
+        remarks: Sequence[str] = (),
         doubts: Sequence[str] = (),
         empty: str = "no program",
     ) -> None:
-        """Draw a source text. `verdicts` stand above it, and `doubts`: sentences on what it leaves out.
+        """Draw a source text. `verdicts` stand above it, then `remarks`, and `doubts`: sentences on what it leaves out.
 
         `notes` are short remarks beside lines, counted from 1; `marks` are lines to be seen at once.
         """
@@ -70,7 +72,7 @@ class CodeView(LineWidget):
             self.place = self.top = self.left = 0
         self.source, self.language, self.diff = source, language, False
         self.verdicts, self.notes, self.empty = tuple(verdicts), dict(notes or {}), empty
-        self.marks, self.doubts = frozenset(marks), tuple(doubts)
+        self.marks, self.remarks, self.doubts = frozenset(marks), tuple(remarks), tuple(doubts)
         self._restyle_and_refresh()
 
     def show_program(self, program: Program) -> None:
@@ -80,7 +82,7 @@ class CodeView(LineWidget):
     def show_diff(self, old: str, new: str, language: str = "python") -> None:
         """Draw what changed from one text to another, as a unified diff."""
         self.source, self.old, self.language, self.diff = new, old, language, True
-        self.verdicts, self.notes, self.marks, self.doubts = (), {}, frozenset(), ()
+        self.verdicts, self.notes, self.marks, self.remarks, self.doubts = (), {}, frozenset(), (), ()
         self.place = self.top = self.left = 0
         self.empty = "no differences"
         self._restyle_and_refresh()
@@ -113,7 +115,8 @@ class CodeView(LineWidget):
             self.lines = compared(self.old, self.source, self.language, inks.dark, coloured)
         else:
             self.lines = tokenised(self.source, self.language, inks.dark, coloured) if self.source else ()
-        self._heading = _wrapped_verdicts(self.verdicts, self.doubts, max(20, self.size.width), inks.depth == "ascii")
+        notes = [*(("=", text) for text in self.remarks), *(("?", text) for text in self.doubts)]
+        self._heading = _wrapped_verdicts(self.verdicts, notes, max(20, self.size.width), inks.depth == "ascii")
         self._heading = self._heading[: max(0, self.size.height // 2)]
         self._keep_in_view()
 
@@ -227,9 +230,9 @@ class CodeView(LineWidget):
 
 
 def _wrapped_verdicts(
-    verdicts: Sequence[Verdict], doubts: Sequence[str], width: int, plain: bool
+    verdicts: Sequence[Verdict], notes: Sequence[tuple[str, str]], width: int, plain: bool
 ) -> list[tuple[str, bool | None]]:
-    """Each verdict with a mark and a word for how it came out, then each doubt, wrapped to the pane; then a rule."""
+    """Each verdict with a mark and a word for how it came out, then what else is said, wrapped; then a rule."""
     import textwrap
 
     out: list[tuple[str, bool | None]] = []
@@ -237,9 +240,9 @@ def _wrapped_verdicts(
         mark = ("ok  " if verdict.holds else "NO  ") if plain else ("✓ " if verdict.holds else "✗ ")
         lines = textwrap.wrap(mark + str(verdict), width, subsequent_indent=" " * len(mark)) or [mark]
         out.extend((text, verdict.holds) for text in lines)
-    for doubt in doubts:
-        lines = textwrap.wrap("? " + doubt, width, subsequent_indent="  ")
-        out.extend((text, False) for text in lines)
+    for sign, sentence in notes:
+        lines = textwrap.wrap(f"{sign} {sentence}", width, subsequent_indent="  ")
+        out.extend((text, sign == "=") for text in lines)
     if out:
         out.append((("-" if plain else "─") * width, None))
     return out
