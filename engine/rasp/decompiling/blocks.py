@@ -24,11 +24,13 @@ class Piece:
     units: tuple[int, ...]
 
 
-def components(rows: Floats) -> list[list[int]]:
-    """Groups of rows that are connected by not being orthogonal, each in rising order."""
+def components(rows: Floats, least: float, alike: Bools) -> list[list[int]]:
+    """Groups of rows that are connected by a cosine of at least `least` (rows that are `alike` only by writing the same or the
+    opposite direction), each in rising order."""
     length = np.linalg.norm(rows, axis=1)
     unit = rows / np.where(length > 0, length, 1)[:, None]
-    near = np.abs(unit @ unit.T) > 1e-2
+    cosines = np.abs(unit @ unit.T)
+    near = cosines > np.where(alike[:, None] & alike[None], max(0.9, least), least)
     group = np.full(len(rows), -1)
     found: list[list[int]] = []
     for start in range(len(rows)):

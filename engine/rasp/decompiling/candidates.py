@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from engine.rasp.decompiling.parts import NONE
+from engine.rasp.decompiling.parts import NONE, UNSEEN
 from engine.rasp.functions import Function, Value, constant
 from engine.rasp.sampling.pools import FUNCTIONS, MAPS, SEQUENCE_MAPS
 from engine.rasp.value_sets import ValueSet
@@ -52,7 +52,7 @@ def maps(x: ValueSet, codes: Sequence[int], size: int, wanted: Wanted, kinds: tu
     found_list = _candidates(found)
     values = wanted if wanted is not None else tuple(range(size))
     if not found_list or (wanted is None and all(c.cost >= COMPOSED for c in found_list)):
-        table = {v: None if code == NONE else values[code] for v, code in zip(x.values, codes)}
+        table = {v: None if code < 0 else values[code] for v, code in zip(x.values, codes)}
         found_list.append(Candidate(Table(table, ("x",)), values, TABLE + 0.01 * len(table)))
     return found_list
 
@@ -68,7 +68,7 @@ def sequence_maps(x: ValueSet, y: ValueSet, codes: Sequence[int], size: int, wan
     found_list = _candidates(found)
     values = wanted if wanted is not None else tuple(range(size))
     if not found_list:
-        table = {p: None if code == NONE else values[code] for p, code in zip(pairs, codes)}
+        table = {p: None if code < 0 else values[code] for p, code in zip(pairs, codes)}
         found_list.append(Candidate(Table(table, ("x", "y")), values, TABLE + 0.01 * len(table)))
     return found_list
 
@@ -76,6 +76,7 @@ def sequence_maps(x: ValueSet, y: ValueSet, codes: Sequence[int], size: int, wan
 def numbers(x: ValueSet, wanted: Sequence[float], kinds: tuple[str, str]) -> Candidate:
     """The first function that gives those numbers (up to float32)."""
     target = list(wanted)
+    wanted = [0.0 if v != v else v for v in wanted]
     first: tuple[float, Function] | None = None
     others: list[str] = []
     for cost, f in _simple(x, kinds, list(wanted)):
@@ -177,7 +178,7 @@ def _tests(values: Sequence[Value], truth: Sequence[bool]) -> Iterator[str]:
 
 def _booleans(x: ValueSet, codes: Sequence[int], size: int) -> list[bool] | None:
     """A two-valued table as a test, with the code of fewer inputs as the true one."""
-    if size != 2 or NONE in codes:
+    if size != 2 or min(codes) < 0:
         return None
     ones = sum(codes)
     rare = 1 if ones * 2 <= len(codes) else 0
@@ -185,7 +186,7 @@ def _booleans(x: ValueSet, codes: Sequence[int], size: int) -> list[bool] | None
 
 
 def _known(x: ValueSet, codes: Sequence[int], wanted: tuple[Value, ...]) -> list[Value] | None:
-    return None if NONE in codes else [wanted[code] for code in codes]
+    return None if min(codes) < 0 else [wanted[code] for code in codes]
 
 
 _PAIRS = tuple(
@@ -258,6 +259,8 @@ def _values(
     meaning: dict[int, Value] = {} if wanted is None else dict(enumerate(wanted))
     taken: dict[Value, int] = {}
     for given, code in zip(arguments, codes):
+        if code == UNSEEN:
+            continue
         try:
             value = f(*given)
             if (code == NONE) != (value is None):
@@ -278,6 +281,8 @@ def _values(
 
 def _gives(f: Function, x: ValueSet, target: Sequence[float]) -> bool:
     for v, wanted in zip(x.values, target):
+        if wanted != wanted:
+            continue
         try:
             value = f(v)
         except ArithmeticError:

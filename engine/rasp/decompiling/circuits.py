@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine.models.labels import Labels
 from engine.models.protocols import TransformerConfig
-from engine.rasp.decompiling.parts import Bools, Floats
+from engine.rasp.decompiling.parts import Bools, Floats, Part
+from engine.rasp.decompiling.simulation import Simulation
 from sessions.errors import CallError
 
 SMALL = 1e-4  # of a product, relative to its factors: what is less is rounding
+
+
+class Readings(NamedTuple):
+    """What columns of weights read: of each part per code (or of the number 1), of every token alike, of BOS."""
+
+    parts: list[Floats]  # [codes, columns]
+    always: Floats  # [columns]
+    bos: Floats  # [columns]: of the whole first position
 
 
 class Usage(NamedTuple):
@@ -29,10 +38,19 @@ class Usage(NamedTuple):
 
 class Circuits:
     """Weights by layer. `one` stands for the constant direction: the padding token's row, of which only keys read more
-    than the constant."""
+    than the constant.
 
-    def __init__(self, config: TransformerConfig, state: Mapping[str, Any], labels: Labels) -> None:
-        self.config, self.labels = config, labels
+    `loose` (what is still taken for nothing; 0: the weights are exact): the stream was projected on the directions that it uses. Products then are right for what a residual stream
+    can be as a whole, and only up to a constant for each of the s-ops that are written together (a token and an index
+    are always there both). So every table is taken less its smallest entry, and those constants together.
+    """
+
+    def __init__(
+        self, config: TransformerConfig, state: Mapping[str, Any], labels: Labels, *, loose: float = 0.0
+    ) -> None:
+        self.config, self.labels, self.loose = config, labels, loose
+        self.small = loose or SMALL
+        self.touch = loose or 2e-5
         self.n_layers, self.n_heads = config.n_layers, config.n_heads
 
         def array(name: str) -> Floats:
@@ -61,6 +79,91 @@ class Circuits:
         self.one = self.embed[labels.pad]
         self.bos = self.embed[labels.bos]
         self.tokens = self.embed[self.ids]
+        self.simulation = Simulation(len(self.ids), self.max_len, config.attention == "causal")
+
+    def read(self, parts: Sequence[Part], weights: Floats, *, whole: bool = False) -> Readings:
+        """`whole`: keys, values and logits, which do not read the constant, so that a token's whole row will do (keys do
+        read the padding token, of which a part's vectors have been made free)."""
+        bos = self.bos @ weights
+        if not self.loose:
+            found = [(self.tokens if whole and p.kind == "Tokens" else p.vectors) @ weights for p in parts]
+            return Readings(found, np.zeros_like(bos) if whole else self.one @ weights, bos)
+        found = [(self.tokens if p.kind == "Tokens" else p.vectors) @ weights for p in parts]
+        always = np.zeros_like(bos)
+        self.simulation.extend(parts)
+        halves: dict[int, list[int]] = {}
+        for i, p in enumerate(parts):
+            if p.kind != "Nothing":
+                halves.setdefault(p.half, []).append(i)
+        for members in halves.values():
+            if len(members) > 1:
+                always = always + self._shared_out(parts, members, found)
+            else:
+                seen = self._seen(parts[members[0]], members[0])
+                found[members[0]] = np.where(seen[:, None], found[members[0]], 0)
+        return Readings(found, always, bos)
+
+    def _seen(self, part: Part, at: int) -> Bools:
+        """Which codes occur: a direction that is never used was not kept."""
+        seen = np.ones(part.size, dtype=bool)
+        if part.encoding == "categorical":
+            seen[:] = False
+            codes = self.simulation.column(at).astype(np.intp)
+            seen[np.unique(codes[codes >= 0])] = True
+        return seen
+
+    def _shared_out(self, parts: Sequence[Part], members: list[int], found: list[Floats]) -> Floats:
+        """What the members' readings are worth together is right; which of them has what share is not. A column that
+        one of them alone explains is given to it; else each keeps its own less the smallest. Changes `found`, and
+        gives the constants."""
+        rows = np.unique(np.stack([self.simulation.column(i) for i in members], axis=1), axis=0)
+        total = np.zeros((len(rows), found[members[0]].shape[1]))
+        for k, i in enumerate(members):
+            if parts[i].encoding == "categorical":
+                at = rows[:, k].astype(np.intp)
+                total += np.where(at[:, None] >= 0, found[i][at], 0)
+            else:
+                total += rows[:, k, None] * found[i]
+        size = np.abs(total).max(0) + 1e-9
+        choices: list[tuple[Floats, Floats, Bools]] = []  # table, constant, which columns fit
+        for k, i in enumerate(members):
+            if parts[i].encoding == "categorical":
+                codes = rows[:, k].astype(np.intp)
+                known = codes >= 0
+                one_hot = np.zeros((parts[i].size, len(rows)))
+                one_hot[codes[known], np.flatnonzero(known)] = 1
+                counts = one_hot.sum(1)
+                table = one_hot @ total / np.maximum(counts, 1)[:, None]
+                constant = table[counts > 0].min(0) if known.all() and parts[i].size > 1 else np.zeros(total.shape[1])
+                constant = np.where(np.abs(constant) > self.touch * size, constant, 0)
+                guess = np.where(known[:, None], table[codes], 0)
+                table = np.where(counts[:, None] > 0, table - constant, 0)
+            else:
+                x = np.stack([rows[:, k], np.ones(len(rows))], axis=1)
+                solved = np.linalg.lstsq(x, total, rcond=None)[0]
+                guess, table, constant = x @ solved, solved[:1], solved[1]
+            fits: Bools = np.abs(guess - total).max(0) < np.maximum(3 * self.touch * size, 1e-3)
+            choices.append((table, constant, fits))
+        own = [float(np.abs(found[i]).max()) for i in members]
+        always = np.zeros(total.shape[1])
+        order = sorted(range(len(members)), key=lambda k: (-int(choices[k][2].sum()), -own[k]))
+        open_ = np.ones(total.shape[1], dtype=bool)
+        shared = [np.zeros_like(found[i]) for i in members]
+        for k in order:
+            table, constant, fits = choices[k]
+            mine = open_ & fits
+            shared[k][:, mine] = table[:, mine]
+            always[mine] += constant[mine]
+            open_ &= ~fits
+        for k, i in enumerate(members):
+            rest = found[i]
+            if parts[i].encoding == "categorical" and parts[i].size > 1:
+                seen = self._seen(parts[i], i)
+                least = rest[seen].min(0) if seen.any() else np.zeros(total.shape[1])
+                rest = np.where(seen[:, None], rest - least, 0)
+                always[open_] += least[open_]
+            found[i] = np.where(open_, rest, shared[k])
+        return always
 
     def usage(self, vectors: Floats, half: int) -> Usage:
         n = len(vectors)
@@ -74,15 +177,19 @@ class Circuits:
                 w = weights[layer]  # [head, d_model, d_head]
                 size = np.linalg.norm(w, axis=1).max(-1)  # [head]
                 readings = np.abs(vectors @ w).max(-1).T
-                found.append(readings > SMALL * size * length)
+                found.append(readings > self.small * size * length)
             return np.concatenate(found, axis=1)
 
         into = np.concatenate([np.zeros((self.d_model, 0)), *(self.into[layer] for layer in mlps)], axis=1)
         lengths = (into**2).sum(0)
         units = vectors @ into
-        units[np.abs(units) <= SMALL * 0.1 * np.sqrt(lengths) * length] = 0
-        logits = np.abs(vectors @ self.unembed).max(-1) > SMALL * length[:, 0]
-        return Usage(read(self.k), read(self.q), read(self.v), logits, units, self.one @ into, lengths)
+        units[np.abs(units) <= self.touch * np.sqrt(lengths) * length] = 0
+        logits = np.abs(vectors @ self.unembed).max(-1) > self.small * length[:, 0]
+        ones = self.one @ into
+        if self.loose:
+            ones = (self.tokens @ into).min(0) + (self.positions[1:] @ into).min(0)
+            lengths = np.where(np.abs(ones + 1) < 0.1, 3, lengths)  # lengths are not kept
+        return Usage(read(self.k), read(self.q), read(self.v), logits, units, ones, lengths)
 
     def is_number(self, vector: Floats, half: int) -> bool:
         """Whether what reads the vector takes it for a number, and not for one value of several."""
@@ -92,10 +199,11 @@ class Circuits:
         if u.keys.any() or u.queries.any():
             return False
         weights = u.units[0]
-        conjunction = (np.abs(weights - 1) < 1e-3) & (np.abs(u.ones + 1) < 1e-3) & (np.abs(u.lengths - 3) < 1e-2)
+        near = 0.1 if self.loose else 1e-3
+        conjunction = (np.abs(weights - 1) < near) & (np.abs(u.ones + 1) < near) & (np.abs(u.lengths - 3) < 1e-2)
         if conjunction.any():
             return False
-        shifted = np.abs(u.ones) > SMALL * np.sqrt(u.lengths)
+        shifted = np.abs(u.ones) > self.small * np.sqrt(u.lengths)
         if ((weights < 0) | ((weights != 0) & shifted)).any():
             return True
         for at in np.flatnonzero(u.values[0]).tolist():

@@ -98,7 +98,7 @@ def _choices(
     if part.kind in ("Aggregate", "SelectorWidth"):
         assert part.matches is not None
         keys, queries = (_set(so_far[i].values) for i in part.reads[:2])
-        predicate, cost, others = fit(keys, queries, part.matches)
+        predicate, cost, others = fit(keys, queries, part.matches, part.occurs)
         values = part.values or ()
         if part.kind == "Aggregate" and part.encoding == "categorical":
             values = so_far[part.reads[2]].values

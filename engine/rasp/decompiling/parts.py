@@ -15,6 +15,7 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 
 NONE = -1  # in a table of codes: no value
+UNSEEN = -2  # in a table of codes: inputs that do not occur, of which projected weights say nothing (numbers: nan)
 Kind = Literal[
     "Tokens", "Indices", "Map", "SequenceMap", "LinearSequenceMap", "Aggregate", "SelectorWidth", "Count", "Nothing"
 ]
@@ -34,10 +35,12 @@ class Part:
     vectors: Floats  # [codes, d_model]; tokens: without the constant that every row of W_E holds
     reads: tuple[int, ...] = ()  # parts: arguments; keys, queries and values of an aggregate
     values: tuple[Any, ...] | None = None  # of numbers, of tokens, indices and widths; None: not in the weights
+    inputs: tuple[float, ...] | None = None  # Map of a number: the values that its table runs over
     codes: Ints | None = None  # Map, SequenceMap: per input code (or value, or pair) the output code
     numbers: Floats | None = None  # Map to a number: per input code or value
     factors: tuple[float, float] = (0.0, 0.0)
     matches: Bools | None = None  # [query code, key code]
+    occurs: Bools | None = None  # [query code, key code]: what is not here is not known; None: all is
     head: Head | None = None
     layer: int | None = None  # of the MLP
     units: tuple[int, ...] = ()

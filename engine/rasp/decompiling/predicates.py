@@ -60,19 +60,25 @@ class Fit(NamedTuple):
 _fits: dict[tuple[ValueSet, ValueSet, bytes], Fit] = {}
 
 
-def fit(keys: ValueSet, queries: ValueSet, matches: Bools) -> Fit:
-    """What has those matches [query, key]."""
+def fit(keys: ValueSet, queries: ValueSet, matches: Bools, occurs: Bools | None = None) -> Fit:
+    """What has those matches [query, key]; where something does not occur, it may have others."""
+    if occurs is not None and not occurs.all():
+        return _fit(keys, queries, matches & occurs, occurs)
     key = (keys, queries, matches.tobytes())
     found = _fits.get(key)
     if found is None:
         if len(_fits) > 20_000:
             _fits.clear()
-        found = _fits[key] = _fit(keys, queries, matches)
+        found = _fits[key] = _fit(keys, queries, matches, np.ones_like(matches))
     return found
 
 
-def _fit(keys: ValueSet, queries: ValueSet, matches: Bools) -> Fit:
-    same = [c for c in ORDER if (table := _compared(c, keys, queries)) is not None and (table == matches).all()]
+def _fit(keys: ValueSet, queries: ValueSet, matches: Bools, occurs: Bools) -> Fit:
+    same = []
+    for c in ORDER:
+        table = _compared(c, keys, queries)
+        if table is not None and ((table == matches) | ~occurs).all():
+            same.append(c)
     if same:
         return Fit(same[0], 0.001 * ORDER.index(same[0]), tuple(c.value for c in same[1:]))
     for body, cost in _short(keys, queries, matches):

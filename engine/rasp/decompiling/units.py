@@ -10,10 +10,8 @@ import numpy as np
 
 from engine.rasp.decompiling.blocks import Piece, arranged, components
 from engine.rasp.decompiling.circuits import Circuits
-from engine.rasp.decompiling.parts import NONE, Bools, Floats, Part
+from engine.rasp.decompiling.parts import NONE, UNSEEN, Bools, Floats, Part
 from engine.rasp.value_sets import ValueSet
-
-TOUCH = 1e-5  # of a unit's weights: what is less is rounding
 
 
 @dataclass
@@ -45,19 +43,23 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
     w_in, rows = c.into[layer], c.out[layer]
     into, out = np.linalg.norm(w_in, axis=0), np.linalg.norm(rows, axis=1)
     scale = np.where(into > 0, into, 1)
-    readings = [p.vectors @ w_in for p in parts]
+    near = c.touch * scale
+    readings, one, bos = c.read(parts, w_in)
+    if not c.loose:
+        bos = bos - one
     for reading in readings:
-        reading[np.abs(reading) <= TOUCH * scale * 2] = 0
-    one, bos = c.one @ w_in, (c.bos - c.one) @ w_in
-    one[np.abs(one) <= TOUCH * scale * 2] = 0
-    bos[np.abs(bos) <= TOUCH * scale * 2] = 0
+        reading[np.abs(reading) <= near] = 0
+    one[np.abs(one) <= near] = 0
+    bos[np.abs(bos) <= near] = 0
     touched = np.array([(reading != 0).any(0) for reading in readings])
     f = _Layer(layer, parts, rows, into, one, bos, readings, touched)
-    active = np.flatnonzero(out > 1e-6)
+    active = np.flatnonzero((out > 1e-6) & _ever_on(c, f))
     found: list[Part] = []
     notes: list[str] = []
     pieces: dict[tuple[int, ...], list[Piece]] = {}
-    for members in components(rows[active]):
+    coded = np.array([p.encoding == "categorical" for p in parts])
+    tables = (touched[coded].any(0) & ~touched[~coded].any(0))[active] & bool(c.loose)
+    for members in components(rows[active], 0.3 if c.loose else 1e-2, tables):
         units = active[members].tolist()
         try:
             _read_component(c, f, units, found, pieces)
@@ -69,11 +71,35 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
         blocks, certain = arranged(some, inputs, c, f.half)
         for block in blocks:
             part = _block(reads, block, inputs, sizes, f)
+            if c.loose:
+                c.simulation.extend(parts)
+                _without_unseen(c, part, sizes)
+            if not part.size:
+                continue
             if not certain:
                 part.notes.append("its units could also be shared out otherwise between the maps of the same s-op")
             found.append(part)
     found.sort(key=lambda p: p.units)
     return found, notes
+
+
+def _ever_on(c: Circuits, f: _Layer) -> Bools:
+    """Units that are on for some input; with projected weights, others are about codes that do not occur."""
+    if not c.loose:
+        return np.ones(len(f.one), dtype=bool)
+    columns = [c.simulation.column(i) for i in range(len(f.parts))]
+    rows = np.unique(np.stack(columns, axis=1), axis=0)
+    before = np.broadcast_to(f.one, (len(rows), len(f.one))).copy()
+    for k, (part, reading) in enumerate(zip(f.parts, f.readings)):
+        if part.encoding == "categorical":
+            codes = rows[:, k].astype(np.intp)
+            before += np.where(codes[:, None] >= 0, reading[codes], 0)
+        else:
+            before += rows[:, k, None] * reading
+    numeric = np.array([p.encoding == "numerical" for p in f.parts])
+    least = np.where(f.touched[numeric].any(0), 1e-3 * f.into, 0.3)
+    on: Bools = before.max(0) > least
+    return on
 
 
 class _UnreadError(Exception):
@@ -98,7 +124,7 @@ def _read_component(
     counts = f.touched[:, working].sum(0)
     if (counts == 2).all():
         _read_conjunctions(f, working, pieces)
-    elif len(coded) == 1 and not f.one[working].any():
+    elif len(coded) == 1 and (c.loose or not f.one[working].any()):
         _read_lookup(c, f, working, coded[0], found, pieces)
     else:
         raise _UnreadError(f"read {len(coded)} s-ops in a way that is no operation")
@@ -114,26 +140,33 @@ def _read_conjunctions(f: _Layer, units: list[int], pieces: dict[tuple[int, ...]
             continue
         by_pair.setdefault(pair, []).extend((int(i), u) for i in on)
     for pair, answers in by_pair.items():
-        row = f.rows[answers[0][1]]
+        inputs = {i for i, _ in answers}
+        times = len(answers) / len(inputs)  # s-ops that are always equal are one in a projected stream
+        row = times * f.rows[answers[0][1]]
         pieces.setdefault(pair, []).append(
-            Piece({i: 0 for i, _ in answers}, row[None], tuple(sorted({u for _, u in answers})))
+            Piece(dict.fromkeys(inputs, 0), row[None], tuple(sorted({u for _, u in answers})))
         )
 
 
 def _read_lookup(
     c: Circuits, f: _Layer, units: list[int], x: int, found: list[Part], pieces: dict[tuple[int, ...], list[Piece]]
 ) -> None:
-    weights = f.readings[x][:, units]
-    row = f.rows[units[0]]
-    binary = bool(np.all((np.abs(weights) < 1e-4) | (np.abs(weights - 1) < 1e-4)))
-    if len(units) == 1 and binary and abs(float(np.linalg.norm(row)) - 1) < 1e-3 and not c.is_number(row, f.half):
+    weights = f.readings[x][:, units] + (f.one[units] if c.loose else 0)
+    row = f.rows[units].sum(0) if c.loose else f.rows[units[0]]
+    near = 0.15 if c.loose else 1e-4
+    binary = bool(np.all((np.abs(weights) < near) | (np.abs(weights - 1) < near)))
+    plain = c.loose or abs(float(np.linalg.norm(row)) - 1) < 1e-3
+    same = len(units) == 1 or bool(
+        c.loose and np.ptp(weights, axis=1).max() < near and np.ptp(f.rows[units], axis=0).max() < near
+    )
+    if same and binary and plain and not c.is_number(row, f.half):
         on = np.flatnonzero(weights[:, 0] > 0.5).tolist()
         pieces.setdefault((x,), []).append(Piece(dict.fromkeys(on, 0), row[None], tuple(units)))
         return
     axis = _axis(c, f.rows[units], f.half)
     amounts = np.maximum(weights, 0) @ (f.rows[units] @ axis)
     lost = bool((weights < 0).any())
-    part = _number_map(f, (x,), units, axis, amounts)
+    part = _number_map(f, (x,), units, axis, amounts, c)
     if lost:
         part.notes.append(
             "negative numbers are lost in the ReLU (the original compiler's error): the program may hold them"
@@ -154,10 +187,12 @@ def _read_scalar(
     slopes = np.array([f.readings[i][0, working] for i in numbers]).reshape(len(numbers), len(working))
     rows = f.rows[working]
     blind = [u for u in working if not f.touched[:, u].any() and f.one[u] == 0 and f.into[u] > 0]
-    linear = (
-        not f.one[working].any() and (np.abs(np.abs(slopes).sum(0) - 1) < 1e-4)[[u not in blind for u in working]].all()
-    )
-    if linear and (len(numbers) == 2 or (blind and len(numbers) <= 1) or (len(numbers) == 1 and len(working) == 4)):
+    near = 0.1 if c.loose else 1e-4
+    sighted = [u not in blind for u in working]
+    linear = not f.one[working].any() and bool((np.abs(np.abs(slopes).sum(0) - 1) < near)[sighted].all())
+    if c.loose:  # of numbers that are always proportional, one is left, of some other length
+        linear = not f.one[working].any() and (slopes != 0).sum(0).max(initial=0) == 1
+    if linear and (len(numbers) == 2 or (blind and len(numbers) <= 1) or (len(numbers) == 1 and _doubled(slopes))):
         _read_sum(c, f, working, numbers, slopes, blind, found)
         return
     if len(numbers) > 1:
@@ -178,22 +213,28 @@ def _read_scalar(
     amounts = out @ axis
     if _parallel(rows) and (_fractional(amounts) or c.is_number(axis, f.half)):
         if source is not None and parts[source].kind == "Count":
-            _count(f, source, units, amounts, axis[None], found)
+            _count(c, f, source, units, amounts, axis[None], found)
             return
-        part = _number_map(f, (_nothing(f) if source is None else source,), units, axis, amounts)
+        part = _number_map(f, (_nothing(f) if source is None else source,), units, axis, amounts, c)
         if source is None:
             part.notes.append("a constant: what it reads is not in the weights")
         found.append(part)
         return
     codes, vectors = _distinct(out)
     if source is not None and parts[source].kind == "Count":
-        if (codes != np.arange(len(at))).any() or len(vectors) != len(at):
+        seen = _seen_counts(c, source)
+        if codes[seen].min() < 0 or len(set(codes[seen].tolist())) != int(seen.sum()):
             raise _UnreadError("discretise a count in a way that loses some")
-        _count(f, source, units, np.arange(float(len(at))), vectors, found)
+        _count(c, f, source, units, np.arange(float(len(at))), np.where(seen[:, None], out, 0), found)
         return
     source = _nothing(f) if source is None else source
     answers = {i: int(code) for i, code in enumerate(codes) if code != NONE}
     pieces.setdefault((source,), []).append(Piece(answers, vectors, tuple(units)))
+
+
+def _doubled(slopes: Floats) -> bool:
+    """Whether one number is read twice with the same sign: both arguments of a sum are that number."""
+    return bool((slopes > 0).sum() == 2 or (slopes < 0).sum() == 2)
 
 
 def _read_sum(
@@ -212,11 +253,14 @@ def _read_sum(
     for k, i in enumerate(numbers):
         positive = np.flatnonzero(slopes[k] > 0)
         negative = np.flatnonzero(slopes[k] < 0)
-        up, down = np.sort(amounts[positive]), np.sort(-amounts[negative])
-        if len(up) != len(down) or np.abs(up - down).max(initial=0) > 1e-4:
+        up = np.sort(amounts[positive] * slopes[k, positive])
+        down = np.sort(amounts[negative] * slopes[k, negative])
+        if c.loose and not (len(up) and len(down)):  # the other is never on
+            up = down = np.concatenate([up, down])
+        if len(up) != len(down) or np.abs(up - down).max(initial=0) > (0.1 if c.loose else 1e-4):
             raise _UnreadError("weigh a number and its negative differently")
         reads.extend([i] * len(up))
-        factors.extend(snapped(up).tolist())
+        factors.extend(snapped(up, 0.05 if c.loose else 1e-4).tolist())
     notes = []
     if blind:
         by_size = sorted(abs(float(amounts[working.index(u)])) for u in blind)
@@ -249,9 +293,19 @@ def _read_sum(
     )
 
 
-def _count(f: _Layer, source: int, units: list[int], amounts: Floats, vectors: Floats, found: list[Part]) -> None:
+def _seen_counts(c: Circuits, source: int) -> Bools:
+    """Which counts occur."""
+    if not c.loose:
+        return np.ones(c.max_len + 1, dtype=bool)
+    counts = np.round(1 / c.simulation.column(source) - 1).astype(np.intp)
+    return np.bincount(counts, minlength=c.max_len + 1) > 0
+
+
+def _count(
+    c: Circuits, f: _Layer, source: int, units: list[int], amounts: Floats, vectors: Floats, found: list[Part]
+) -> None:
     count = f.parts[source]
-    if np.abs(amounts - np.arange(len(amounts))).max() > 0.25:
+    if np.abs(amounts - np.arange(len(amounts)))[_seen_counts(c, source)].max() > 0.25:
         raise _UnreadError("turn a count into something else than how many")
     found.append(
         Part(
@@ -270,19 +324,40 @@ def _count(f: _Layer, source: int, units: list[int], amounts: Floats, vectors: F
     )
 
 
-def _number_map(f: _Layer, reads: tuple[int, ...], units: Sequence[int], axis: Floats, amounts: Floats) -> Part:
-    amounts = snapped(amounts)
-    return Part(
+def _number_map(
+    f: _Layer, reads: tuple[int, ...], units: Sequence[int], axis: Floats, amounts: Floats, c: Circuits
+) -> Part:
+    if c.loose:
+        axis, amounts = _scaled(axis, amounts)
+    part = Part(
         "Map",
         "numerical",
         f.half,
         axis[None],
         reads,
-        values=ValueSet.of(amounts.tolist()).values,
-        numbers=amounts,
+        numbers=snapped(amounts, 0.03 if c.loose else 1e-4),
+        inputs=_numbers_of(f.parts[reads[0]]),
         layer=f.layer,
         units=tuple(units),
     )
+    assert part.numbers is not None
+    if c.loose and f.parts[reads[0]].kind != "Nothing":
+        c.simulation.extend(f.parts)
+        counts = c.simulation.occurrences(part, [len(amounts)])
+        part.numbers = np.where(counts > 0, part.numbers, np.nan)
+    part.values = ValueSet.of(v for v in part.numbers.tolist() if v == v).values
+    return part
+
+
+def _scaled(axis: Floats, amounts: Floats) -> tuple[Floats, Floats]:
+    """The number in a unit that makes it whole or half, where there is one: a projection may have changed its length."""
+    sizes = np.abs(amounts)
+    some = sizes[sizes > 0.05]
+    for unit in (1.0, *(some.min() * k for k in (1, 2, 1 / 2, 1 / 3) if len(some))):
+        scaled = amounts / unit
+        if np.abs(scaled - np.round(2 * scaled) / 2).max() < 0.05:
+            return axis * unit, scaled
+    return axis, amounts
 
 
 def _block(reads: tuple[int, ...], block: list[Piece], inputs: int, sizes: list[int], f: _Layer) -> Part:
@@ -296,12 +371,25 @@ def _block(reads: tuple[int, ...], block: list[Piece], inputs: int, sizes: list[
         "Map" if len(reads) == 1 else "SequenceMap",
         "categorical",
         f.half,
-        np.array(vectors),
+        np.array(vectors).reshape(-1, f.rows.shape[1]),
         reads,
         codes=codes.reshape(sizes),
+        inputs=_numbers_of(f.parts[reads[0]]),
         layer=f.layer,
         units=tuple(sorted(u for piece in block for u in piece.units)),
     )
+
+
+def _without_unseen(c: Circuits, part: Part, sizes: list[int]) -> None:
+    """Marks the inputs of the table that do not occur, and drops the codes that are theirs alone."""
+    assert part.codes is not None
+    counts = c.simulation.occurrences(part, sizes).reshape(part.codes.shape)
+    codes = np.where(counts > 0, part.codes, UNSEEN)
+    kept = np.unique(codes[codes >= 0])
+    renumbered = np.full(part.size, UNSEEN)
+    renumbered[kept] = np.arange(len(kept))
+    part.codes = np.where(codes >= 0, renumbered[np.maximum(codes, 0)], codes)
+    part.vectors = part.vectors[kept]
 
 
 def _inputs(part: Part) -> Sequence[Any]:
@@ -309,6 +397,10 @@ def _inputs(part: Part) -> Sequence[Any]:
     if part.encoding == "categorical":
         return range(part.size)
     return part.values or (0.0,)
+
+
+def _numbers_of(part: Part) -> tuple[float, ...] | None:
+    return None if part.encoding == "categorical" else tuple(float(v) for v in part.values or (0.0,))
 
 
 def _nothing(f: _Layer) -> int:
@@ -366,10 +458,10 @@ def _distinct(out: Floats) -> tuple[np.ndarray[Any, Any], Floats]:
     return codes, np.array(vectors).reshape(len(vectors), out.shape[1])
 
 
-def snapped(x: Floats) -> Floats:
+def snapped(x: Floats, close: float = 1e-4) -> Floats:
     """Numbers as they were before float32 rounded them: whole numbers and halves exactly, the rest to 7 digits."""
     halves = np.round(2 * x) / 2
-    near = np.abs(x - halves) < 1e-4
+    near = np.abs(x - halves) < close
     digits = np.array([float(f"{v:.6g}") for v in x.tolist()])
     found: Floats = np.where(near, halves, digits) + 0.0
     return found

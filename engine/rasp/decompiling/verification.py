@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from engine.rasp.agreement import MOST_INPUTS, compare, defined, in_words, inputs_of
+from engine.rasp.agreement import CLOSE, MOST_INPUTS, compare, defined, in_words, inputs_of
 from engine.rasp.compiled import Compiled, Construction, Domain
 from engine.rasp.compiler import compile_program
 from engine.rasp.decompiling.circuits import Circuits
@@ -19,6 +19,9 @@ from engine.rasp.functions import Value
 from engine.rasp.language import SOp
 from engine.rasp.vectorised import Batch
 from sessions.errors import CallError
+
+LOSSY = 0.02  # of numbers that come out of a projected stream
+TRIED = 4_000  # inputs; where there are more, a sample of as many
 
 
 class Verification(NamedTuple):
@@ -45,7 +48,7 @@ def verified(
     choices: dict[int, Choice],
     rng: np.random.Generator,
     *,
-    most: int = 2_000,
+    most: int = TRIED,
 ) -> Verification:
     """Weights where they can be compared, else behaviour on all inputs up to `most`, else on a sample of as many."""
     try:
@@ -72,10 +75,11 @@ def behaviour(
     *,
     most: int = MOST_INPUTS,
     after: str = "",
+    tolerance: float = CLOSE,
 ) -> Verification:
     inputs, exhaustive = inputs_of(domain, rng, most)
     reference = defined(lambda rows: Batch(rows, domain.causal).evaluate(program), inputs)
-    result = compare(inputs, reference, model_outputs(c, state, inputs), exhaustive=exhaustive)
+    result = compare(inputs, reference, model_outputs(c, state, inputs), exhaustive=exhaustive, tolerance=tolerance)
     extent = in_words(domain, exhaustive)
     if result.tested == 0:
         return Verification("none", False, after + "the program is defined on none of the inputs tried")
@@ -83,6 +87,8 @@ def behaviour(
         what = f"{after}equal on {extent}"
     else:
         what = f"{after}equal on {result.agreed:,} of {result.tested:,} inputs ({extent}): {result.difference}"
+    if tolerance > CLOSE and c.labels.outputs is None:
+        what += f" (numbers within {tolerance})"
     if result.undefined:
         what += f"; {result.undefined:,} inputs left out, on which the program is not defined"
     return Verification("behaviour", result.holds, what, result.agreed, result.tested, exhaustive)
