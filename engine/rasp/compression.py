@@ -71,19 +71,23 @@ def compressed(compiled: Compiled, keep: float | int, rng: np.random.Generator) 
 
 
 def fidelity(before: Compiled, after: Compiled, explained: float, rng: np.random.Generator) -> Fidelity:
-    """Both models on the same random inputs, the beginning token's position left out."""
-    same: list[Array] = []
+    """Both models on the same random inputs. Left out: the beginning of each, and where the program gives None (all
+    logits are zero there, and which one is the largest means nothing)."""
+    positions: list[Array] = []
+    inputs: list[Array] = []
     worst = 0.0
     for ids in random_ids(before, TESTED, rng):
         a, b = (forward.run(c, ids).logits[:, 1:] for c in (before, after))
         worst = max(worst, float(np.abs(a - b).max()))
         right = np.abs(a - b)[..., 0] <= 0.01 if before.outputs is None else a.argmax(-1) == b.argmax(-1)
-        same.extend(right)
+        says = np.ones_like(right) if before.outputs is None else a.max(-1) > 0.5
+        positions.append(right[says])
+        inputs.append((right | ~says).all(-1))
     return Fidelity(
         kept=after.d_model,
         of=before.d_model,
         explained=explained,
-        positions_same=float(np.concatenate(same).mean()),
-        inputs_same=float(np.mean([row.all() for row in same])),
+        positions_same=float(np.concatenate(positions).mean()) if any(map(len, positions)) else 1.0,
+        inputs_same=float(np.concatenate(inputs).mean()),
         largest_error=worst,
     )

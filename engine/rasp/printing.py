@@ -42,7 +42,7 @@ _RESERVED = {*CALLS, *COMPARISONS, *PREDICATES, "tokens", "indices", "rasp", "Co
 def to_text(program: SOp) -> str:
     """The program, one node per line. CallError when it holds a function that has no text (a Python callable)."""
     order = nodes(program)
-    names = labels(program)
+    names = _labels(program)
     written: dict[Node, str] = {}
     taken: set[str] = set()
     lines: list[str] = []
@@ -153,6 +153,31 @@ def _same_value(v: Value, w: Value) -> bool:
 
 def _plain(node: Node) -> bool:
     return node.name == node.default_name and isinstance(node, SOp) and node.encoding == "categorical"
+
+
+def _labels(program: Node) -> dict[Node, str]:
+    """`language.labels`, all nodes that are the same source counted once, as the parser makes one of them."""
+    names = labels(program)
+    sources = [n for n in names if isinstance(n, Tokens | Indices | Length) and _plain(n)]
+    if len({type(n) for n in sources}) == len(sources):
+        return names
+    found: dict[Node, str] = {}
+    seen: set[object] = set()
+    queue: list[Node] = [program]
+    number = 0
+    for node in queue:
+        plain = isinstance(node, Tokens | Indices | Length) and _plain(node)
+        key: object = type(node) if plain else node
+        if key in seen:
+            continue
+        seen.add(key)
+        if isinstance(node, Tokens | Indices) and plain:
+            found[node] = node.name
+        else:
+            number += 1
+            found[node] = f"{node.name}_{number}"
+        queue.extend(node.inputs)
+    return found
 
 
 def _variable(node: Node, label: str, taken: set[str]) -> str:
