@@ -304,6 +304,16 @@ class Doings(KeysInTurn, inherit_bindings=False):
 
             self.push_screen(ArtifactScreen(stored))
 
+    def has_live_curves(self, step: int) -> bool:
+        """Whether a running step shows curves, which no view draws."""
+        partial = self.investigation.store.partials.get(step)
+        return partial is not None and partial.kind == "series"
+
+    def open_live(self, step: int) -> None:
+        from tui.screens.live import LiveScreen
+
+        self.push_screen(LiveScreen(step))
+
     async def open_in_rasp(self, text: str, domain: Mapping[str, Any]) -> None:
         """Put a program into the RASP view's editor, for the inputs that `domain` says, and go there."""
         from tui.panes.rasp import RaspPane

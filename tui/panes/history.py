@@ -195,6 +195,9 @@ class HistoryPane(Pane):
             self.app.replay.jump(step.id)
             return
         self.investigation.show_step(step.id)
+        if self.app.has_live_curves(step.id):
+            self.app.open_live(step.id)
+            return
         self.app.say(f"every view shows step {step.id} now; backspace goes back")
 
     async def do_resume(self) -> None:

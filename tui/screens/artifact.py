@@ -14,6 +14,8 @@ from sessions.steps import Stored
 from tui.actions import Scope
 from tui.screens.overlay import Overlay
 
+SHORT_CELL, LONG_CELL = 12, 200  # characters: a shorter cell is whole in the table, a longer one is no sentence
+
 
 class ArtifactScreen(Overlay[None]):
     SCOPE: ClassVar[Scope] = "artifact"
@@ -50,11 +52,25 @@ class ArtifactScreen(Overlay[None]):
                 return str(table.model.rows[table.row][self._column] or "")
         return ""
 
+    def _long_cells(self) -> list[str]:
+        """What the row says beside its program and may be cut in the table: a verdict, a reason."""
+        from tui.widgets.data_table import RowTable
+
+        table = self.query_one(RowTable)
+        if table.row is None:
+            return []
+        pairs = zip(table.model.columns, table.model.rows[table.row])
+        return [
+            f"{column.name}: {cell}"
+            for at, (column, cell) in enumerate(pairs)
+            if at != self._column and isinstance(cell, str) and SHORT_CELL < len(cell) <= LONG_CELL
+        ]
+
     def _show_program(self) -> None:
         from tui.widgets.code_view import CodeView
 
         for view in self.query(CodeView):
-            view.show(self._program, "rasp", empty="no program in this row")
+            view.show(self._program, "rasp", remarks=self._long_cells(), empty="no program in this row")
 
     def on_row_table_highlighted(self) -> None:
         self._show_program()

@@ -85,6 +85,9 @@ class JobsScreen(Overlay[None]):
         if (step := self._under_cursor()) is not None:
             self.bench.investigation.show_step(step)
             self.dismiss(None)
+            if self.bench.has_live_curves(step):
+                self.bench.call_later(self.bench.open_live, step)
+                return
             await self.bench.show_view("history")
 
     async def _try(self, doing: object) -> None:

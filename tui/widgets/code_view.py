@@ -115,7 +115,10 @@ class CodeView(LineWidget):
             self.lines = compared(self.old, self.source, self.language, inks.dark, coloured)
         else:
             self.lines = tokenised(self.source, self.language, inks.dark, coloured) if self.source else ()
-        notes = [*(("=", text) for text in self.remarks), *(("?", text) for text in self.doubts)]
+        notes = [
+            *(("-" if inks.depth == "ascii" else "·", text) for text in self.remarks),
+            *(("?", text) for text in self.doubts),
+        ]
         self._heading = _wrapped_verdicts(self.verdicts, notes, max(20, self.size.width), inks.depth == "ascii")
         self._heading = self._heading[: max(0, self.size.height // 2)]
         self._keep_in_view()
@@ -242,7 +245,7 @@ def _wrapped_verdicts(
         out.extend((text, verdict.holds) for text in lines)
     for sign, sentence in notes:
         lines = textwrap.wrap(f"{sign} {sentence}", width, subsequent_indent="  ")
-        out.extend((text, sign == "=") for text in lines)
+        out.extend((text, sign != "?") for text in lines)
     if out:
         out.append((("-" if plain else "─") * width, None))
     return out

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
 import pytest
 from textual import events
 from textual.widgets import Input
 
+from sessions.artifacts import Column, Curve, Series, Table
 from tests.tui import fake
 from tests.tui.fake import FakeBench, FakeEngine, FakeFile, settle
 from tests.tui.panes import rasp_content as content
-from tests.tui.test_app import press, screen_text
+from tests.tui.test_app import flat, press, screen_text
 from tui.panes import rasp as rasp_module
 from tui.panes.rasp import RaspPane
 from tui.screens.artifact import ArtifactScreen
+from tui.screens.live import LiveScreen
 from tui.widgets.code_view import CodeView
 from tui.widgets.data_table import RowTable
 from tui.widgets.heatmap import Heatmap
@@ -358,3 +361,42 @@ async def test_a_sampled_program_is_shown_whole_and_opens_in_the_editor() -> Non
         await press(pilot, "enter")
         assert bench.app.view_id == "rasp"
         assert editor(bench).text.startswith("x1 = map(lambda x: x + 1, tokens)\n")
+
+
+async def test_what_is_said_of_a_candidate_stands_whole_above_its_program() -> None:
+    reason = "agrees on 3 of 39 inputs; first difference: [a] gives [1], the model says [2]"
+    columns = (Column("rank", "int"), Column("program", "text"), Column("why", "text"))
+    file = FakeFile()
+    table = Table(title="candidates", columns=columns, rows=((1, content.TEXT, ""), (2, content.TEXT, reason)))
+    file.add(file.add_step("rasp.decode"), table)
+    bench = FakeBench(file)
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await bench.app.show_artifact(bench.app.investigation.store.stored(1))  # type: ignore[arg-type]
+        await settle(pilot)
+        await press(pilot, "j")
+        assert f"why: {reason}" in flat(bench.app)
+
+
+async def test_a_training_curve_grows_while_its_step_runs() -> None:
+    def curve(n: int) -> Series:
+        y = np.linspace(3.0, 1.0, n)
+        return Series(title="Training so far", x=np.arange(n), x_name="step", curves=(Curve("loss", y),))
+
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await bench.app.investigation.run("rasp.sample", {})  # any step that shows a series
+        bench.engine.progress(1, 3, 10, curve(3))
+        await press(pilot, "J", "enter")
+        assert isinstance(bench.app.screen, LiveScreen)
+        assert "Training so far" in screen_text(bench.app)
+        assert "rasp.sample: 3/10" in screen_text(bench.app)
+        bench.engine.progress(1, 6, 10, curve(6))
+        await settle(pilot)
+        assert bench.app.screen._drawn is not None
+        assert len(bench.app.screen._drawn.x) == 6
+        bench.engine.finish(1, curve(10))
+        await settle(pilot)
+        assert len(bench.app.screen._drawn.x) == 10
+        assert "rasp.sample: done" in screen_text(bench.app)
