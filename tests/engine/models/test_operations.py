@@ -17,7 +17,7 @@ from sessions.codec import decode, encode
 from sessions.errors import CallError
 from tests.engine.models.conftest import save_model, small_config
 
-LOAD, INSPECT = OPERATIONS
+LOAD, INSPECT, SAVE, IMPORT = OPERATIONS
 
 
 def run(operation: Operation, **values: Any) -> tuple[AnyArtifact, list[str]]:
@@ -41,7 +41,9 @@ def test_loading_leaves_a_handle_that_survives_the_file(tmp_path: Path) -> None:
 
 def test_sources_may_be_files_of_the_client() -> None:
     """The engine may run elsewhere than the person: relative paths are completed where the request was made."""
-    assert all(operation.files == ("source",) for operation in OPERATIONS)
+    assert LOAD.files == INSPECT.files == ("source",)
+    assert IMPORT.files == ("arrays", "labels")
+    assert SAVE.outputs == ("folder",)
 
 
 def test_looking_gives_a_table() -> None:
