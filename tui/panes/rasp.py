@@ -286,6 +286,8 @@ class RaspPane(Pane):
         after = msgspec.structs.replace(self._draft, **fields)
         if after == self._draft:
             return
+        if bool(after.text.strip()) != bool(self._draft.text.strip()):
+            self.call_later(self.app.refresh_lines, "hints")  # there is something to compile now, or nothing
         asked_of = after.values() != self._draft.values()
         self._draft = after
         if asked_of:
@@ -434,7 +436,8 @@ class RaspPane(Pane):
 
     def heading(self) -> str:
         first = next((line.strip() for line in self._draft.text.splitlines() if line.strip()), "")
-        name = "no program yet" if not first else f"{len(self._draft.text.splitlines())} lines"
+        count = len(self._draft.text.splitlines())
+        name = "no program yet" if not first else f"{count} line{'s' if count != 1 else ''}"
         words = [name]
         if not self._both:
             words.append(self._part)

@@ -53,7 +53,7 @@ class LiveScreen(Overlay[None]):
     def _draw(self) -> None:
         store = self.bench.investigation.store
         step = store.step(self._step)
-        if step is None or not self.is_mounted:
+        if step is None or not self.is_attached:
             return
         progress = store.progress.get(step.id)
         words = progress_text(progress) if progress is not None else step.status
