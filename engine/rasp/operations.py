@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.operations import Operation
 from engine.rasp.compile_operations import CheckParams, CompileParams, check, compile_
 from engine.rasp.decompile_operations import DecompileParams, decompile
+from engine.rasp.metamodel_operations import OPERATIONS as METAMODEL
 from engine.rasp.run_operations import PromptsParams, RunParams, TraceParams, prompts, run, trace
 from engine.rasp.sampling_operations import OPERATIONS as SAMPLING
 from engine.rasp.transformer_programs.operations import OPERATIONS as TRANSFORMER_PROGRAMS
@@ -75,5 +76,6 @@ OPERATIONS: tuple[Operation, ...] = (
         function=prompts,
     ),
     *SAMPLING,
+    *METAMODEL,
     *TRANSFORMER_PROGRAMS,
 )

@@ -6,8 +6,9 @@ their places; a batch is scattered from them on the device that trains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+import itertools
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,8 @@ from engine.rasp.sampling.shard import decode as decode_shard
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[int, int, str], None]
 
-BARREN = 8  # shards one after another that bring nothing new: there are no more such programs
+MOST_AHEAD = 16  # shards in the works at a time
+BARREN = 16  # shards one after another that bring nothing new: there are no more such programs
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +144,8 @@ def draw(
     rows: dict[Split, list[Row]] = {split: [] for split in splits}
     seen: set[int] = set()
     count = barren = draws = 0
-    for made in _shards(plan, first_shard, executor):
+    shards = _shards(plan, first_shard, executor)
+    for made in shards:
         shard = decode_shard(made.data, plan)
         draws += plan.shard_size
         chosen: dict[Split, list[int]] = {split: [] for split in splits}
@@ -160,23 +163,23 @@ def draw(
         barren = 0 if count > before else barren + 1
         if count >= n or barren >= BARREN:
             break
+    shards.close()
     return Drawn(rows, draws)
 
 
-def _shards(plan: Plan, first: int, executor: Executor | None) -> Iterable[Made]:
-    """Shards in their order, without end."""
-    ahead = 4
+def _shards(plan: Plan, first: int, executor: Executor | None) -> Generator[Made, None, None]:
+    """Shards in their order, without end; ever more of them are in the works, as it may be over soon."""
     if executor is None:
-        number = first
-        while True:
+        for number in itertools.count(first):
             yield make(plan, number)
-            number += 1
-    waiting = [executor.submit(make, plan, first + i) for i in range(ahead)]
-    number = first + ahead
+        return
+    waiting: list[Future[Made]] = []
+    submitted = 0
     try:
-        while True:
-            waiting.append(executor.submit(make, plan, number))
-            number += 1
+        for taken in itertools.count():
+            while submitted < taken + min(2 + taken, MOST_AHEAD):
+                waiting.append(executor.submit(make, plan, first + submitted))
+                submitted += 1
             yield waiting.pop(0).result()
     finally:
         for future in waiting:

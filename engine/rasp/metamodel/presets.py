@@ -25,7 +25,7 @@ PRESETS = {
     "smoke": Preset(
         SMOKE,
         SMOKE_RECIPE,
-        Plan(shard_size=500, shortest=3, longest=4, vocab_size=3, max_len=3, held_out=0.06),
+        Plan(shard_size=250, shortest=3, longest=4, vocab_size=3, max_len=3, held_out=0.06),
         3_500,
     ),
     # The published dataset is 1.6 million programs: made with rasp.dataset, given as dataset=FOLDER.

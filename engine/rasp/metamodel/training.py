@@ -42,7 +42,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PUBLISHED = Recipe()
-SMOKE = Recipe(steps=5_000, batch=32, lr=3e-3, warmup=100, cosine=True, validate_every=250)
+SMOKE = Recipe(steps=4_000, batch=32, lr=3e-3, warmup=100, cosine=True, validate_every=250)
 
 
 class Measured(NamedTuple):

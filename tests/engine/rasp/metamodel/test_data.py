@@ -14,7 +14,7 @@ from engine.rasp.metamodel.architecture import Size
 from engine.rasp.metamodel.data import Corpus, Row, Source, compiled_of, draw, load, row_of
 from engine.rasp.sampling.dataset import read
 from engine.rasp.sampling.flatten import flatten, padded
-from engine.rasp.sampling.shard import SPLITS
+from engine.rasp.sampling.shard import SPLITS, Split
 from engine.rasp.sampling.tokens import detokenise
 from engine.rasp.sampling.writing import write
 from tests.engine.rasp.metamodel.conftest import SOURCE, TINY
@@ -54,7 +54,7 @@ def test_drawn_programs_are_the_same_for_any_number_of_workers_and_in_one_split_
     assert not later & (kept["train"] | kept["val"])
 
 
-def _tokens(rows: dict[str, list[Row]]) -> dict[str, list[tuple[int, ...]]]:  # type: ignore[type-arg]
+def _tokens(rows: dict[Split, list[Row]]) -> dict[Split, list[tuple[int, ...]]]:
     return {split: [row.tokens for row in some] for split, some in rows.items()}
 
 

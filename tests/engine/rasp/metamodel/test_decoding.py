@@ -44,7 +44,7 @@ def _log_probabilities(
     model: Metamodel, weights: torch.Tensor, every: list[tuple[int, ...]]
 ) -> dict[tuple[int, ...], float]:
     """Of sequences of two and three tokens, each computed whole."""
-    found = {}
+    found: dict[tuple[int, ...], float] = {}
     for length in (2, 3):
         some = [tokens for tokens in every if len(tokens) == length]
         for begin in range(0, len(some), 500):

@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import load_file
 
 from engine.rasp.metamodel import launch
-from engine.rasp.metamodel.architecture import Metamodel
+from engine.rasp.metamodel.architecture import SMOKE, Metamodel
 from engine.rasp.metamodel.data import Corpus
 from engine.rasp.metamodel.training import (
     Recipe,
@@ -139,9 +139,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     )
     one, two = (load_file(tmp_path / out / "metamodel.safetensors") for out in ("one", "two"))
     worst = max(float(np.abs(one[name] - two[name]).max()) for name in one)
-    moved = max(
-        float(np.abs(one[name] - w.numpy()).max()) for name, w in Metamodel(launch.SIZES["smoke"]).state_dict().items()
-    )
+    moved = max(float(np.abs(one[name] - w.numpy()).max()) for name, w in Metamodel(SMOKE).state_dict().items())
     assert worst < 1e-3 * moved
 
 
