@@ -236,7 +236,7 @@ def test_a_source_that_is_none_is_told(text: str, said: str) -> None:
 def test_the_nearest_file_is_suggested(file: Path) -> None:
     with pytest.raises(CallError, match=r"did you mean 'mine\.safetensors'"):
         load_model(str(file.with_name("mien.safetensors")))
-    with pytest.raises(CallError, match=r"the folder has no config\.json"):
+    with pytest.raises(CallError, match=r"the folder has neither config\.json"):
         load_model(str(file.parent))
 
 
