@@ -25,8 +25,8 @@ class Piece:
 
 
 def components(rows: Floats, least: float, alike: Bools) -> list[list[int]]:
-    """Groups of rows that are connected by a cosine of at least `least` (rows that are `alike` only by writing the same or the
-    opposite direction), each in rising order."""
+    """Groups of rows that are connected by a cosine of at least `least` (rows that are `alike`, only by writing the
+    same or the opposite direction), each in rising order."""
     length = np.linalg.norm(rows, axis=1)
     unit = rows / np.where(length > 0, length, 1)[:, None]
     cosines = np.abs(unit @ unit.T)

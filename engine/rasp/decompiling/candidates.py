@@ -194,6 +194,7 @@ _PAIRS = tuple(
     for body in (
         "x + y",
         "(x, y)",
+        "(x, -y)",
         "min(x, y)",
         "max(x, y)",
         "x == y",

@@ -40,9 +40,10 @@ class Circuits:
     """Weights by layer. `one` stands for the constant direction: the padding token's row, of which only keys read more
     than the constant.
 
-    `loose` (what is still taken for nothing; 0: the weights are exact): the stream was projected on the directions that it uses. Products then are right for what a residual stream
-    can be as a whole, and only up to a constant for each of the s-ops that are written together (a token and an index
-    are always there both). So every table is taken less its smallest entry, and those constants together.
+    `loose`: what is still taken for nothing; 0 where the weights are exact. Else the stream was projected on the
+    directions that it uses. Products then are right for what a residual stream can be as a whole, and only up to a
+    constant for each of the s-ops that are written together (a token and an index are always there both). So every
+    table is taken less its smallest entry, and those constants together.
     """
 
     def __init__(
@@ -68,6 +69,10 @@ class Circuits:
         self.into = [array(f"blocks.{layer}.mlp.W_in") for layer in layers]
         self.out = [array(f"blocks.{layer}.mlp.W_out") for layer in layers]
         self.d_model = self.embed.shape[1]
+        self.mirrored = False
+        gain = state.get("ln_final.w")
+        if gain is not None:
+            self._without_mirror(np.asarray(gain, dtype=np.float64))
         if labels.pad is None:
             raise CallError(
                 "the labels name no padding token", "rasp.decompile", "give the labels it was compiled with"
@@ -81,9 +86,27 @@ class Circuits:
         self.tokens = self.embed[self.ids]
         self.simulation = Simulation(len(self.ids), self.max_len, config.attention == "causal")
 
+    def _without_mirror(self, gain: Floats) -> None:
+        """Takes a LayerNorm away that was made to change nothing: every direction has a mirror that nobody reads, and
+        two anchors keep the length (`normalised.py`). Anything else is left as it is."""
+        half = (self.d_model - 2) // 2
+        anchors = self.embed[:, 2 * half :]
+        mirrored = np.abs(self.embed[:, :half] + self.embed[:, half : 2 * half]).max() < 1e-6
+        kept = np.abs(gain - np.abs(anchors[0, 0]) * np.sqrt(2 / self.d_model)).max() < 1e-3 * np.abs(gain).max()
+        if self.d_model % 2 or not mirrored or not kept or np.ptp(anchors, axis=0).max() > 1e-6:
+            return
+        self.mirrored, self.d_model = True, half
+        self.embed, self.positions = self.embed[:, :half], self.positions[:, :half]
+        self.unembed = self.unembed[:half]
+        for readers in (self.q, self.k, self.v):
+            readers[:] = [w[:, :half] for w in readers]
+        self.o = [w[:, :, :half] for w in self.o]
+        self.into = [w[:half] for w in self.into]
+        self.out = [w[:, :half] for w in self.out]
+
     def read(self, parts: Sequence[Part], weights: Floats, *, whole: bool = False) -> Readings:
-        """`whole`: keys, values and logits, which do not read the constant, so that a token's whole row will do (keys do
-        read the padding token, of which a part's vectors have been made free)."""
+        """`whole`: keys, values and logits, which do not read the constant, so that a token's whole row will do (keys
+        do read the padding token, of which a part's vectors have been made free)."""
         bos = self.bos @ weights
         if not self.loose:
             found = [(self.tokens if whole and p.kind == "Tokens" else p.vectors) @ weights for p in parts]

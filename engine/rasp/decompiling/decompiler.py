@@ -15,12 +15,11 @@ from engine.rasp.compiled import OURS, TRACR, Construction, Domain, Head, Units
 from engine.rasp.decompiling import naming
 from engine.rasp.decompiling.circuits import Circuits
 from engine.rasp.decompiling.heads import read_head
-from engine.rasp.decompiling.parts import Part
+from engine.rasp.decompiling.parts import NONE, Part
 from engine.rasp.decompiling.units import read_mlp
 from engine.rasp.decompiling.verification import LOSSY, TRIED, Verification, behaviour, verified
 from engine.rasp.functions import Value
 from engine.rasp.language import SOp
-
 
 LOOSE = (0.0, 0.03, 0.15)  # how far off a product may be: exact weights, a projected stream, one that lost something
 
@@ -89,18 +88,27 @@ def _attempt(circuits: Circuits, state: Mapping[str, Any], verify: bool, rng: np
     sink, outputs, problem = _sink(circuits, parts)
     program: SOp | None = None
     lines: tuple[Line, ...] = ()
+    gaps: list[int] = []
     if problem:
         notes.append(problem)
     elif sink is not None:
         choices = naming.chosen(parts, sink, outputs)
         program, nodes = naming.built(parts, sink, choices)
-        lines = tuple(_line(parts, i, nodes[i], choices[i]) for i in sorted(nodes))
         used = set(naming.needed(parts, sink))
+        if circuits.loose:
+            gaps = [i for i in used if (codes := parts[i].codes) is not None and (codes == NONE).any()]
+            for i in gaps:
+                parts[i].notes.append(f"units of {parts[i].where} were not read for all the values that occur")
+        lines = tuple(_line(parts, i, nodes[i], choices[i]) for i in sorted(nodes))
         notes.extend(note for i in sorted(used) for note in parts[i].notes)
     verification = Verification.none("nothing was read that could be checked")
     if program is not None and verify:
         if circuits.loose:
             verification = behaviour(circuits, state, program, domain, rng, most=TRIED, tolerance=LOSSY)
+            if verification.holds and gaps:  # it is None there, and None agrees with everything
+                verification = verification._replace(
+                    holds=False, what=f"{verification.what}; but some values were not read, and there it is None"
+                )
         else:
             verification = verified(circuits, state, program, domain, construction, parts, nodes, choices, rng)
     return Decompiled(

@@ -42,7 +42,7 @@ def read_head(c: Circuits, at: Head, parts: list[Part], construction: Constructi
     constant = asking.always if c.loose else 0.0
     scores = (asking.parts[query] + constant) @ (offering.parts[key] + offering.always).T
     bos = float(asking.always @ offering.bos)
-    if c.loose:  # scores are compared with that of the beginning token: C/2 (or C, to count) is its own
+    if occurs is not None:  # scores are compared with that of the beginning token: C/2 (or C, to count) is its own
         against = (asking.parts[query] + constant) @ offering.bos
         scores, bos = scores - against[:, None], float(np.abs(against).max())
         matches = scores > -0.25 * bos

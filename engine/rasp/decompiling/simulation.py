@@ -62,8 +62,8 @@ class Simulation:
             found: Floats = np.where((x >= 0) & (y >= 0), table[x, y], NONE).astype(np.float64)
             return found
         x = self._places(part, of[0])
-        found = np.where(x >= 0, table.ravel()[x], NONE).astype(np.float64)
-        return found
+        mapped: Floats = np.where(x >= 0, table.ravel()[x], NONE).astype(np.float64)
+        return mapped
 
     def _places(self, part: Part, values: Floats) -> Ints:
         """Rows of the table: codes, or the nearest of the numbers that it runs over."""
@@ -92,12 +92,11 @@ class Simulation:
         selected = selected & (queries >= 0)[:, :, None] & (keys >= 0)[:, None, :]
         if self.causal:
             selected = selected & np.tri(selected.shape[1], dtype=bool)
-        count = selected.sum(-1)
+        count: Floats = selected.sum(-1).astype(np.float64)
         if part.kind == "SelectorWidth":
-            return count.astype(np.float64)
+            return count
         if part.kind == "Count":
-            shares: Floats = np.reciprocal(count + 1.0)
-            return shares
+            return np.reciprocal(count + 1.0)
         values = of[2][:, None, :]
         found: Floats
         if part.encoding == "categorical":

@@ -48,7 +48,8 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
     if not c.loose:
         bos = bos - one
     for reading in readings:
-        reading[np.abs(reading) <= near] = 0
+        small = np.abs(reading) <= near
+        reading[small.all(0) & small if c.loose else small] = 0
     one[np.abs(one) <= near] = 0
     bos[np.abs(bos) <= near] = 0
     touched = np.array([(reading != 0).any(0) for reading in readings])
@@ -350,7 +351,7 @@ def _number_map(
 
 
 def _scaled(axis: Floats, amounts: Floats) -> tuple[Floats, Floats]:
-    """The number in a unit that makes it whole or half, where there is one: a projection may have changed its length."""
+    """The number in a unit in which it is whole or half, if there is one: a projection may have changed its length."""
     sizes = np.abs(amounts)
     some = sizes[sizes > 0.05]
     for unit in (1.0, *(some.min() * k for k in (1, 2, 1 / 2, 1 / 3) if len(some))):
