@@ -167,7 +167,10 @@ def decode(data: bytes, *, device: str = "cpu") -> Metamodel:
         told = json.loads(json.loads(data[8 : 8 + head])["__metadata__"]["iwb"])
         if told["format"] != FORMAT:
             raise ValueError(told["format"])
-        model = Metamodel(msgspec.convert(told["size"], Size))
+        size = msgspec.convert(told["size"], Size)
+        if 4 * size.parameters > len(data):  # before memory is asked for
+            raise ValueError("fewer numbers than the size says")
+        model = Metamodel(size)
         model.load_state_dict(load(data))
         model.describes = dict(told["describes"])
     except Exception:  # safetensors, json, msgspec and torch each have errors of their own: one meaning here

@@ -60,7 +60,7 @@ def _rolled(
     if copies > 1:
         cache = cache.rows(torch.arange(len(weights), device=weights.device).repeat_interleave(copies))
     tokens = torch.full((rows, 1), BEGIN, device=weights.device)
-    score = torch.zeros(rows, dtype=torch.float64, device=weights.device)
+    score = torch.zeros(rows, device=weights.device)
     open_ = torch.ones(rows, dtype=torch.bool, device=weights.device)
     for _ in range((most or model.size.r) - 1):
         logits, cache = model.write(tokens[:, -1:], cache)
@@ -70,7 +70,7 @@ def _rolled(
             following = torch.multinomial(drawn, 1, generator=generator).to(tokens.device)
         else:
             following = chances.argmax(dim=-1, keepdim=True)
-        score += torch.where(open_, chances.gather(1, following)[:, 0].double(), 0.0)
+        score += torch.where(open_, chances.gather(1, following)[:, 0], 0.0)
         following = torch.where(open_[:, None], following, PAD)
         tokens = torch.cat([tokens, following], dim=1)
         open_ &= following[:, 0] != END
@@ -95,12 +95,12 @@ def beam(
     cache = model.read(weights).rows(first.repeat_interleave(width))
     tokens = torch.full((batch * width, 1), BEGIN, device=device)
     # at the beginning the beams of a row are alike: only the first counts
-    score = torch.full((batch, width), -torch.inf, dtype=torch.float64, device=device)
+    score = torch.full((batch, width), -torch.inf, device=device)
     score[:, 0] = 0.0
     ended = torch.zeros(batch, width, dtype=torch.bool, device=device)
     for _ in range((most or model.size.r) - 1):
         logits, cache = model.write(tokens[:, -1:], cache)
-        chances = logits[:, -1].double().log_softmax(dim=-1).view(batch, width, -1)
+        chances = logits[:, -1].float().log_softmax(dim=-1).view(batch, width, -1)
         # a sequence that has ended goes on with PAD alone, at no cost
         nothing = torch.full_like(chances, -torch.inf)
         nothing[..., PAD] = 0.0

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from engine.rasp.metamodel.data import Array, Corpus
 
 PAD = 0
 VALIDATED = 512  # programs looked at in one validation
+SMALL = 1_000_000  # parameters
 STAY = 1e-3  # of the learning rate, at the end of a cosine
 
 
@@ -121,7 +123,11 @@ class Training:
 
     def run(self, watch: Callable[[Training], None] | None = None, until: int | None = None) -> Metamodel:
         """The remaining steps (or those up to `until`)."""
-        while self.step < min(self.recipe.steps, until or self.recipe.steps):
+        with _few_threads(self.model, self.train_set.device):
+            return self._run(watch, until or self.recipe.steps)
+
+    def _run(self, watch: Callable[[Training], None] | None, until: int) -> Metamodel:
+        while self.step < min(self.recipe.steps, until):
             started = time.perf_counter()
             self._pending.append(self._one_step())
             self.seconds += time.perf_counter() - started
@@ -189,6 +195,19 @@ class Training:
         self.step = int(state.step)
         self.curves = [Measured(int(point[0]), *point[1:]) for point in state.curves]
         self._pending = list(state.pending)
+
+
+@contextmanager
+def _few_threads(model: Metamodel, device: str) -> Iterator[None]:
+    """One thread for a small model on the CPU: its products are too small to share, and threads that wait for each
+    other on a busy machine made a step twenty times as long. Sums also come out the same on any number of cores."""
+    before = torch.get_num_threads()
+    if device == "cpu" and model.size.parameters < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -68,7 +68,7 @@ class Target:
     sizes: Sizes
     outputs: tuple[Value, ...] | None
     logits: _Logits
-    exact: bool = True  # as compiled; False: in another basis, or compressed
+    exact: bool = True  # weights as compiled; False: in another basis, compressed, with LayerNorm
 
     @classmethod
     def of(cls, compiled: Compiled) -> Target:
@@ -85,7 +85,7 @@ class Target:
             sizes=Sizes.of(compiled),
             outputs=compiled.outputs,
             logits=logits,
-            exact=bool(compiled.residual),
+            exact=bool(compiled.residual) and not compiled.layer_norm,
         )
 
     @classmethod
@@ -121,7 +121,7 @@ class Target:
             sizes=sizes,
             outputs=labels.outputs,
             logits=logits,
-            exact=bool(labels.residual),
+            exact=bool(labels.residual) and config.normalization == "none",
         )
 
     @cached_property
@@ -173,14 +173,16 @@ def check(target: Target, written: Written, *, behaviour: bool = True) -> Candid
         compiled = compile_program(program, target.domain)
     except CallError as error:
         return Candidate(written, "does not compile", str(error), program)
-    if target.exact and _same_weights(target, compiled):
-        return Candidate(written, "same weights", f"all {len(target.vector):,} weights are the same", program)
+    same = target.exact and _same_weights(target, compiled)
+    told = f"all {len(target.vector):,} weights are the same"
     if not behaviour and target.exact:
-        return Candidate(written, "differs", "other weights", program)
+        return Candidate(written, *(("same weights", told) if same else ("differs", "other weights")), program)
     agreement = agreement_with(target, program)
-    if agreement.holds and agreement.undefined < agreement.tested:
-        return Candidate(written, _equal(agreement), f"on {agreement.tested:,} inputs", program)
-    return Candidate(written, "differs", agreement.difference or "it is hardly ever defined", program)
+    if not agreement.holds or agreement.undefined >= agreement.tested:
+        return Candidate(written, "differs", agreement.difference or "it is hardly ever defined", program)
+    if same:
+        return Candidate(written, "same weights", told, program)
+    return Candidate(written, _equal(agreement), f"on {agreement.tested:,} inputs", program)
 
 
 def check_all(target: Target, candidates: Sequence[Written], *, behaviour: bool = True) -> list[Candidate]:
