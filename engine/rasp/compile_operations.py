@@ -40,8 +40,11 @@ class CompileParams(Params, frozen=True, kw_only=True):
         float, Meta(description="share of residual directions kept by a truncated SVD; 1 keeps all", gt=0, le=1)
     ] = 1.0
     construction: Annotated[
-        Literal["repaired", "original"],
-        Meta(description="original: as Tracr builds it, its errors included, to compare with its models"),
+        Literal["repaired", "original", "tracr"],
+        Meta(
+            description="original: as Tracr builds it, its errors included, to compare with its models; "
+            "tracr: by Tracr itself, where it is installed"
+        ),
     ] = "repaired"
 
 
@@ -66,13 +69,20 @@ def compile_(params: CompileParams, ctx: Context) -> Sequence[AnyArtifact]:
     where = "rasp.compile"
     source = with_lines(read_program(ctx, params.program, where, params.max_len))
     domain = read_domain(source, params.vocab, params.max_len, params.causal, where)
-    if params.construction == "original" and (params.layer_norm or params.pack):
+    if params.construction != "repaired" and (params.layer_norm or params.pack):
         raise CallError("the original construction has neither LayerNorm nor packing", where, "leave them out")
+    if params.construction == "tracr":
+        from engine.rasp.original import compile_with_tracr, find_tracr
+
+        ctx.progress(0, 1, "Tracr")
+        find_tracr()  # importing JAX takes seconds that are not the compiler's
     started = time.perf_counter()
     if params.pack:
         from engine.rasp.packing import packed
 
         compiled = packed(source.program, domain)
+    elif params.construction == "tracr":
+        compiled = compile_with_tracr(source.program, domain)
     else:
         compiled = compile_program(source.program, domain, TRACR if params.construction == "original" else OURS)
     milliseconds = (time.perf_counter() - started) * 1000
