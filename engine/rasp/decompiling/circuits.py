@@ -122,11 +122,11 @@ class Circuits:
             if len(members) > 1:
                 always = always + self._shared_out(parts, members, found)
             else:
-                seen = self._seen(parts[members[0]], members[0])
+                seen = self.seen(parts[members[0]], members[0])
                 found[members[0]] = np.where(seen[:, None], found[members[0]], 0)
         return Readings(found, always, bos)
 
-    def _seen(self, part: Part, at: int) -> Bools:
+    def seen(self, part: Part, at: int) -> Bools:
         """Which codes occur: a direction that is never used was not kept."""
         seen = np.ones(part.size, dtype=bool)
         if part.encoding == "categorical":
@@ -181,7 +181,7 @@ class Circuits:
         for k, i in enumerate(members):
             rest = found[i]
             if parts[i].encoding == "categorical" and parts[i].size > 1:
-                seen = self._seen(parts[i], i)
+                seen = self.seen(parts[i], i)
                 least = rest[seen].min(0) if seen.any() else np.zeros(total.shape[1])
                 rest = np.where(seen[:, None], rest - least, 0)
                 always[open_] += least[open_]

@@ -73,12 +73,17 @@ def decompile(
     best: Decompiled | None = None
     for loose in LOOSE:
         found = _attempt(Circuits(config, state, labels, loose=loose), state, verify, rng)
-        if best is None or found.verification.holds or (loose and found.program is not None):
+        if best is None or _rank(found) > _rank(best):
             best = found
         if best.verification.holds or (not verify and best.program is not None):
             break
     assert best is not None
     return replace(best, milliseconds=1000 * (time.perf_counter() - began))
+
+
+def _rank(found: Decompiled) -> tuple[bool, bool, int]:
+    """What is verified, else what was read with the fewest complaints (of exact weights, where that is equal)."""
+    return found.verification.holds, found.program is not None, -len(found.unread)
 
 
 def _attempt(circuits: Circuits, state: Mapping[str, Any], verify: bool, rng: np.random.Generator) -> Decompiled:
@@ -155,15 +160,24 @@ def _sink(c: Circuits, parts: list[Part]) -> tuple[int | None, tuple[Value, ...]
     for i, logits in enumerate(c.read(parts, c.unembed, whole=True).parts):
         if np.abs(logits).max(initial=0) > (0.3 if c.loose else 1e-2):
             read_by_logits.append((i, logits))
+    if c.loose and len(read_by_logits) > 1:  # the others only share a little of its directions
+        read_by_logits.sort(key=lambda found: -float(np.abs(found[1]).max()))
+        first, second = (float(np.abs(logits).max()) for _, logits in read_by_logits[:2])
+        if second < 0.75 * first:
+            read_by_logits = read_by_logits[:1]
     if len(read_by_logits) != 1:
         return None, None, f"the logits read {len(read_by_logits)} s-ops that could be read, instead of one"
     i, logits = read_by_logits[0]
     if c.labels.outputs is None:
         return i, None, ""
-    best = logits.argmax(1)
-    if len(set(best.tolist())) != len(best):
+    best = logits.argmax(1).tolist()
+    seen = c.seen(parts[i], i) if c.loose else np.ones(len(best), dtype=bool)
+    said = [k for k, occurs in zip(best, seen.tolist()) if occurs]
+    if len(set(said)) != len(said):
         return None, None, "two values of the output give the same logit"
-    return i, tuple(c.labels.outputs[k] for k in best.tolist()), ""
+    spare = iter([k for k in range(len(c.labels.outputs)) if k not in said])
+    which = [k if occurs else next(spare, k) for k, occurs in zip(best, seen.tolist())]
+    return i, tuple(c.labels.outputs[k] for k in which), ""
 
 
 def _line(parts: list[Part], at: int, node: SOp, choice: naming.Choice) -> Line:

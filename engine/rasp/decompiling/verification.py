@@ -21,7 +21,8 @@ from engine.rasp.vectorised import Batch
 from sessions.errors import CallError
 
 LOSSY = 0.02  # of numbers that come out of a projected stream
-LEAST_DEFINED = 0.25  # of inputs and positions: a program that is None everywhere agrees with everything
+# A program that is None everywhere agrees with everything: so much must be defined before agreement says anything.
+LEAST_INPUTS, LEAST_POSITIONS = 0.9, 0.25
 TRIED = 4_000  # inputs; where there are more, a sample of as many
 
 
@@ -98,7 +99,7 @@ def behaviour(
         what += f"; compared where the program is not None, {share:.0%} of the positions"
     if result.undefined:
         what += f"; {result.undefined:,} inputs left out, on which the program is not defined"
-    enough = share >= LEAST_DEFINED and result.tested >= LEAST_DEFINED * len(inputs)
+    enough = share >= LEAST_POSITIONS and result.tested >= LEAST_INPUTS * len(inputs)
     if result.holds and not enough:
         what += ", which is too little to say that it is the program"
     return Verification("behaviour", result.holds and enough, what, result.agreed, result.tested, exhaustive)
