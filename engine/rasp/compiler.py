@@ -325,6 +325,7 @@ class _Assembly:
             *(self.sets.get(child) for child in node.inputs),
             self.construction,
             [child.encoding for child in node.inputs if isinstance(child, SOp)] == ["numerical"],
+            isinstance(node, SequenceMap) and same_source(*node.inputs),  # a map then: other units, on equal sets
         )
         known = _blocks.get(key)
         if known is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -321,3 +322,17 @@ def test_inputs_that_do_not_fit() -> None:
             forward.encode(c, [(odd,)])
     with pytest.raises(CallError, match="beginning"):
         forward.run(c, np.array([[0, 1]]))
+
+
+def test_a_sequence_map_of_one_s_op_is_not_taken_for_one_of_two() -> None:
+    """Both have the same function on the same value sets, and other units."""
+    f = Function.parse("lambda x, y: x * 10 + y")
+    for causal in (False, True):
+        first = Aggregate(Select(indices, tokens, Comparison.EQ), indices)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twice = SequenceMap(f, first, first)
+        program = SequenceMap(Function.parse("lambda x, y: (x, y)"), twice, SequenceMap(f, first, indices))
+        c = compile_program(program, Domain((0, 1, 2), 3, causal))
+        outputs = forward.outputs(c, [(0, 1, 2), (0, 0, 1)])
+        assert outputs == [[(0, 0), (11, 11), (22, 22)], [(0, 0), (0, 1), (11, 12)]]
