@@ -157,9 +157,15 @@ class _Assembly:
         units: dict[Node, Units] = {}
         for layer, members in enumerate(layers.mlps):
             at = 0
+            cleaners: list[int] = []
             for node in sorted(members, key=names.__getitem__):
                 with placed(node):
                     block, sources, targets = self._block(node)
+                if isinstance(node, SelectorWidth) and not self.construction.repaired:
+                    # The original has one unit for all widths of a layer, which reads BOS once for each of them.
+                    cleaners.append(at + block.hidden - 1)
+                    if len(cleaners) > 1:
+                        block = mlp.cleaned_by(block, cleaners[0] - at, len(cleaners))
                 units[node] = Units(layer, at, at + block.hidden)
                 blocks.append((node, block, sources, targets, units[node]))
                 at += block.hidden

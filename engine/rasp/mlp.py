@@ -120,6 +120,18 @@ def width(most: int, outputs: int, categorical: bool, construction: Construction
     return _block(ladder, [*writes, outputs], [*-at_bos[writes], -1.0])
 
 
+def cleaned_by(block: Block, unit: int, times: float) -> Block:
+    """A width whose last unit, the one that cleans up, is another instead (counted from the block's first), reading BOS
+    with a weight of `times`."""
+    last = block.hidden - 1
+    return block._replace(
+        hidden=last,
+        into=np.where(block.into == last, unit, block.into),
+        in_weights=np.where(block.into == last, times, block.in_weights),
+        of=np.where(block.of == last, unit, block.of),
+    )
+
+
 def _ladder(
     x: Floats, to: Ints | Floats, reach: tuple[float, float], near: Floats, construction: Construction, label: str
 ) -> thresholds.Ladder:

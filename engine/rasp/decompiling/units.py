@@ -54,7 +54,9 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
     bos[np.abs(bos) <= near] = 0
     touched = np.array([(reading != 0).any(0) for reading in readings])
     f = _Layer(layer, parts, rows, into, one, bos, readings, touched)
-    active = np.flatnonzero((out > 1e-6) & _ever_on(c, f))
+    # The original has one unit that cleans up after all selector widths of a layer; it makes them no group.
+    cleaning = (bos > 1.5) & ~touched.any(0) & (one == 0)
+    active = np.flatnonzero((out > 1e-6) & _ever_on(c, f) & ~cleaning)
     found: list[Part] = []
     notes: list[str] = []
     pieces: dict[tuple[int, ...], list[Piece]] = {}

@@ -109,25 +109,26 @@ def _back(expression: Expression, made: dict[int, ours.Node]) -> Any:
     """The expression in our language, its functions opaque."""
     if id(expression) in made:
         return made[id(expression)]
-    inputs = [_back(child, made) for child in expression.children]
+    inputs: list[Any] = [_back(child, made) for child in expression.children]
     node: Any
+    lang: Any = ours
     match expression:
         case Source():
-            node = {"tokens": ours.tokens, "indices": ours.indices}[expression.default]
+            node = {"tokens": lang.tokens, "indices": lang.indices}[expression.default]
         case Map():
-            node = ours.Map(lambda x: expression.f(x), *inputs, simplify=False)
+            node = lang.Map(lambda x: expression.f(x), *inputs, simplify=False)
         case SequenceMap():
-            node = ours.SequenceMap(lambda x, y: expression.f(x, y), *inputs)
+            node = lang.SequenceMap(lambda x, y: expression.f(x, y), *inputs)
         case LinearSequenceMap():
-            node = ours.LinearSequenceMap(*inputs, *expression.factors)
+            node = lang.LinearSequenceMap(*inputs, *expression.factors)
         case Select(predicate=Comparison()):
-            node = ours.Select(*inputs, ours.Comparison[expression.predicate.name])
+            node = lang.Select(*inputs, lang.Comparison[expression.predicate.name])
         case Select():
-            node = ours.Select(*inputs, lambda key, query: expression.predicate(key, query))
+            node = lang.Select(*inputs, lambda key, query: expression.predicate(key, query))
         case Aggregate():
-            node = ours.Aggregate(*inputs, default=expression.default_value)
+            node = lang.Aggregate(*inputs, default=expression.default_value)
         case _:
-            node = ours.SelectorWidth(*inputs)
+            node = lang.SelectorWidth(*inputs)
     if not isinstance(expression, Source):
         node = node.named(expression.annotations["name"])
         if expression.annotations.get("encoding") == "numerical":

@@ -15,11 +15,12 @@ from engine.rasp import forward
 from engine.rasp.circuit import edges
 from engine.rasp.compiled import TRACR, Compiled, Domain
 from engine.rasp.compiler import compile_program
+from engine.rasp.decompiling.decompiler import decompile
 from engine.rasp.interpreter import evaluate
 from engine.rasp.language import SOp
 from engine.rasp.library import LIBRARY
 from engine.rasp.library import program as of_library
-from engine.rasp.model import to_config, to_transformer
+from engine.rasp.model import to_config, to_labels, to_transformer
 from engine.rasp.original import compile_with_tracr
 from engine.rasp.syntax import parse
 from sessions.artifacts import Model, Program
@@ -86,8 +87,11 @@ def assert_variables_are_where_they_are_said(a: Compiled, known: Compiled) -> No
         if ours.units is not None and theirs.units is not None:
             assert ours.units.layer == theirs.units.layer
             mine = [*ours.dims, *([] if ours.attention_dim is None else [ours.attention_dim])]
-            written = a.state[f"blocks.{ours.units.layer}.mlp.W_out"][slice(*ours.units[1:])]
-            assert not np.delete(written, mine, axis=1).any()
+            which = np.arange(*ours.units[1:])
+            if ours.op == "SelectorWidth":  # the unit that reads BOS cleans for all widths of the layer
+                bos = a.residual.index("tokens:compiler_bos")
+                which = which[a.state[f"blocks.{ours.units.layer}.mlp.W_in"][bos, which] == 0]
+            assert not np.delete(a.state[f"blocks.{ours.units.layer}.mlp.W_out"][which], mine, axis=1).any()
     assert [(e.source, e.target) for e in edges(a).edges]
 
 
@@ -208,8 +212,21 @@ def test_tracr_is_imported_in_one_file() -> None:
     assert meeting == ["original.py"]
 
 
+def test_one_unit_cleans_for_all_widths_of_a_layer_and_once_too_often() -> None:
+    """As the original does: it reads the beginning token once for each of them, and leaves -1 there."""
+    c = compile_program(*read("two_heads"), TRACR)
+    first, second = (v for v in c.variables if v.op == "SelectorWidth")
+    w_in = c.state["blocks.0.mlp.W_in"][c.residual.index("tokens:compiler_bos")]
+    assert w_in[w_in != 0].tolist() == [2]
+    at_bos = forward.run(c, forward.encode(c, [[1, 2, 3]])).resid[-1, 0, 0]
+    for v in (first, second):
+        assert at_bos[[v.dims[0], v.attention_dim]] == pytest.approx(-1, abs=1e-3)
+    found = decompile(to_config(c), c.state, to_labels(c))
+    assert (found.verification.kind, found.verification.holds, found.unread) == ("weights", True, ())
+
+
 @pytest.mark.skipif(importlib.util.find_spec("tracr") is None, reason="the extra tracr is not installed")
-@pytest.mark.parametrize("name", sorted({*LIBRARY, *WRITTEN} - {"two_heads"}))  # there one unit cleans for both widths
+@pytest.mark.parametrize("name", [*LIBRARY, *WRITTEN])
 @pytest.mark.filterwarnings("ignore")
 def test_the_real_tracr_compiles_to_the_weights_of_ours(name: str) -> None:
     program, domain = read(name)
