@@ -1,6 +1,8 @@
-"""Take the pictures in this folder: the bundled investigation, run for real, and seen through every view.
+"""Take the pictures in this folder: the bundled investigation and a RASP one, run for real, seen through every view.
 
-    python -P docs/screens/take.py [FOLDER]
+    python -P docs/screens/take.py [--rasp] [FOLDER]
+
+With --rasp the RASP pictures alone: they take seconds, the others minutes.
 
 It needs CairoSVG (`pip install cairosvg`) and the font DejaVu Sans Mono; neither is needed by iwb itself.
 """
@@ -8,10 +10,13 @@ It needs CairoSVG (`pip install cairosvg`) and the font DejaVu Sans Mono; neithe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
+import shutil
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +29,8 @@ SIZES = ((160, 50), (80, 24))
 TRIES, TRY_S = 200, 0.05
 
 
-def session(path: Path) -> None:
-    """Run the bundled recipe into `path`."""
+def session(path: Path, recipe: Path) -> None:
+    """Run a recipe into `path`."""
     from cli.host import Here
     from cli.perform import perform
     from sessions.file import SessionFile
@@ -33,7 +38,7 @@ def session(path: Path) -> None:
 
     with SessionFile.open(path, create=True) as opened:
         here = Here(opened, quiet=True)
-        for _ in perform(read(ROOT / "cli" / "demo.toml"), here):
+        for _ in perform(read(recipe), here):
             pass
 
 
@@ -64,7 +69,9 @@ async def first_result(app: Any, operation: str) -> Any:
     return await app.investigation.fetch(number_of(app, operation))
 
 
-async def take(path: Path, folder: Path, width: int, height: int) -> None:
+@contextlib.asynccontextmanager
+async def opened(path: Path, folder: Path, width: int, height: int) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """The app on a session, its pilot, and `picture(name, *keys, **selected)`: press, select, and take one."""
     from tests.tui.snapshots.painted import as_svg, painted
     from tui.app import IwbApp
     from tui.keymap import Config
@@ -83,6 +90,13 @@ async def take(path: Path, folder: Path, width: int, height: int) -> None:
             write(svg, folder / f"{name}-{width}x{height}.png")
 
         await settled(pilot)
+        yield app, pilot, picture
+        await app.investigation.engine.shutdown()
+
+
+async def take(path: Path, folder: Path, width: int, height: int) -> None:
+    """The bundled investigation."""
+    async with opened(path, folder, width, height) as (app, pilot, picture):
         store, selection = app.investigation.store, app.investigation.selection
         transformer, network = (stored.id for stored in store.of_kind("model")[:2])
         heads = await first_result(app, "circuits.head_sweep")
@@ -103,7 +117,31 @@ async def take(path: Path, folder: Path, width: int, height: int) -> None:
         await picture("program", "6")
         selection.change(model=transformer)
         await picture("history", "7", step=store.stored(number_of(app, "circuits.greedy_sweep")).step)
-        await app.investigation.engine.shutdown()
+
+
+async def take_rasp(path: Path, folder: Path, width: int, height: int) -> None:
+    """A program on its way to weights and back."""
+    async with opened(path, folder, width, height) as (app, pilot, picture):
+        store, selection = app.investigation.store, app.investigation.selection
+        compiled = next(stored.id for stored in store.of_kind("program"))
+        selection.show("program", number_of(app, "rasp.decompile"))
+        await picture("decompiled", "6", layer=1, head=0)
+        selection.show("program", compiled)
+        await picture("compiled", "j", "j")
+        await pilot.press("e")
+        await settled(pilot)
+        pane = app.pane
+        pane.query_one("#rasp-inputs").value = "[3,1,4,1,2]"
+        await picture("rasp", "e", "down", "down")
+        end = pane.editor.document.end
+        pane.editor.insert("back = selct(sort, indices, ==)", end)
+        await picture("rasp-mistake")
+        await pilot.press("ctrl+z", "escape", "v", "v")
+        await picture("rasp-matrices", "j", "j", "l")
+        table = next(s for s in store.artifacts if store.step(s.step).operation == "rasp.sample")
+        await app.show_artifact(table)
+        await picture("sampled", "j", "j", "j")
+        await pilot.press("escape")
 
 
 def write(svg: str, place: Path) -> None:
@@ -122,15 +160,23 @@ def main() -> int:
     except ImportError:
         print("take.py needs CairoSVG to write PNG files: pip install cairosvg", file=sys.stderr)
         return 2
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    words = [word for word in sys.argv[1:] if word != "--rasp"]
+    folder = Path(words[0]) if words else Path(__file__).parent
     with tempfile.TemporaryDirectory(prefix="iwb-screens-") as place:
         os.environ["XDG_CONFIG_HOME"] = place  # the keys and theme that iwb comes with
         for name in ("NO_COLOR", "IWB_COLOUR"):
             os.environ.pop(name, None)
-        path = Path(place, "names.iwb")
-        session(path)
+        rasp, names = Path(place, "sort.iwb"), Path(place, "names.iwb")
+        session(rasp, Path(__file__).with_name("rasp.toml"))
         for width, height in SIZES:
-            asyncio.run(take(path, folder, width, height))
+            copy = Path(place, f"sort-{width}.iwb")  # each size writes a draft of its own
+            shutil.copy(rasp, copy)
+            asyncio.run(take_rasp(copy, folder, width, height))
+        if "--rasp" in sys.argv[1:]:
+            return 0
+        session(names, ROOT / "cli" / "demo.toml")
+        for width, height in SIZES:
+            asyncio.run(take(names, folder, width, height))
     return 0
 
 

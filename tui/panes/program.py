@@ -122,6 +122,7 @@ class ProgramPane(Pane):
             code.show_program(program)
         graph, points = self._beside(Graph), self._beside(Points)
         self.query_one(GraphView).show(graph, empty="this program was not read from an automaton")
+        self._follow_in_graph(self.selection.now)
         if points is not None:
             self.query_one(Scatter).show(points)
         self._arrange()
@@ -277,9 +278,19 @@ class ProgramPane(Pane):
         code = self.query_one(CodeView)
         lines = lines_with(self._origins, after.component)
         code.mark(lines)
+        self._follow_in_graph(after)
         if lines and code.line not in lines:
             code.move_to(min(lines), quiet=True)
             self.app.tells_anew(self)
+
+    def _follow_in_graph(self, now: Selection) -> None:
+        """The chosen part's node in the true circuit beside the program."""
+        graph = self._beside(Graph) if self._origins else None
+        nodes = graph.nodes if graph is not None else ()
+        view = self.query_one(GraphView)
+        node = next((node for node in nodes if node.component == now.component), None)
+        if node is not None and view.selected != node.id:
+            view.select(node.id)
 
     def on_graph_view_node_moved(self, event: GraphView.NodeMoved) -> None:
         event.stop()

@@ -193,7 +193,7 @@ class RaspPane(Pane):
             right.show(*pattern, limits=(0.0, 1.0), limits_name="fixed", unit="attention", title=f"head {pair.head}")
         grid = self.query_one("#rasp-all", Thumbnails)
         if self._trace.pairs:
-            grid.show(*self._trace.thumbnails(), title="all selectors and their heads")
+            grid.show(*self._trace.thumbnails(), shared=True, title="all selectors and their heads")
             grid.select(0, self._pair)
 
     # ---- the live question
@@ -454,12 +454,12 @@ class RaspPane(Pane):
         if text:
             lines += [text, ""]
         table = self.query_one("#rasp-variables", RowTable)
-        if table.row is not None:
+        if self._part == "matrices" and (pair := self.pair) is not None:
+            now = self.selection.now
+            lines += self._trace.told(pair, now.query, now.key)
+        elif table.row is not None:
             names = [column.name for column in table.model.columns]
             lines += [f"{n}: {v}" for n, v in zip(names, table.model.rows[table.row]) if v not in (None, "")]
-        pair = self.pair
-        if pair is not None and self._part == "matrices":
-            lines += ["", f"selector {pair.name}", *([f"head {pair.head}"] if pair.head else [])]
         if said := outcome(self._trace):
             lines += ["", said]
         return "\n".join(lines)

@@ -16,6 +16,8 @@ from sessions.components import Component, Head, parse_component
 from sessions.errors import CallError
 from tui.widgets.heatmap_layout import Floats
 
+CLOSE = 0.05  # attention, at most so far from what the selector says, in every entry
+
 
 class Pair(NamedTuple):
     """A selector and a head's pattern; either may be missing."""
@@ -68,6 +70,23 @@ class Trace(NamedTuple):
                     values[y, x, at:, at:] = found[0]
         return values, tuple(labels)
 
+    def told(self, pair: Pair, query: int | None, key: int | None) -> list[str]:
+        """The exact numbers of one entry; `query` and `key` are positions of the pattern, BOS first."""
+        selector, pattern, by = self.selector(pair), self.pattern(pair), self.offset(pair)
+        lines = [f"selector {pair.name}"] if selector is not None else []
+        lines += [f"head {pair.head}"] if pattern is not None else []
+        if query is None or key is None:
+            return lines
+        if pattern is not None and query < len(pattern[0]) and key < len(pattern[0]):
+            names = [axis.labels[at] if axis.labels else at for axis, at in ((pattern[1], query), (pattern[2], key))]
+            lines += [f"query {names[0]}", f"key {names[1]}"]
+        if selector is not None and 0 <= query - by < len(selector[0]) and 0 <= key - by < len(selector[0]):
+            chosen = selector[0][query - by]
+            lines.append(f"selected: {'yes' if chosen[key - by] else 'no'}, {int(chosen.sum())} keys by this query")
+        if pattern is not None and query < len(pattern[0]) and key < len(pattern[0]):
+            lines.append(f"attention: {float(pattern[0][query, key]):.6g}")
+        return lines
+
     def offset(self, pair: Pair) -> int:
         """How many positions the pattern has before the selector's first: 1 where BOS leads, else 0."""
         selector, pattern = self.selector(pair), self.pattern(pair)
@@ -95,17 +114,39 @@ def trace_of(artifacts: Iterable[AnyArtifact]) -> Trace:
 
 
 def pairs_of(selectors: Matrix | None, patterns: Matrix | None) -> tuple[Pair, ...]:
-    """Each selector with its head; then the heads that no selector is known for, where no selector has one at all."""
+    """Each selector with its head; where no selector has one, the heads follow by themselves.
+
+    A head that the operation does not name (the model's layout is not the plain compilation's) is the one that attends
+    as the selector says, if one does.
+    """
     heads = [_first_head(label) for label in patterns.axes[0].labels] if patterns is not None else []
     pairs = []
     for i, label in enumerate(selectors.axes[0].labels if selectors is not None else ()):
         head = _last_head(label)
         name = label.rsplit(" ", 1)[0] if head is not None else label
         at = heads.index(head) if head in heads else None
-        pairs.append(Pair(name, i, at, head if at is not None else None))
+        if at is None and selectors is not None and patterns is not None:
+            at = attending(np.asarray(selectors.values[i], float), np.asarray(patterns.values, float))
+        pairs.append(Pair(name, i, at, heads[at] if at is not None else None))
     if not any(pair.pattern is not None for pair in pairs):
         pairs += [Pair(str(head), None, i, head) for i, head in enumerate(heads) if head is not None]
     return tuple(pairs)
+
+
+def attending(selector: Floats, patterns: Floats) -> int | None:
+    """The head whose pattern is what a compiled model makes of that selector; None when no head's is close.
+
+    An aggregate attends evenly to what is selected, or to BOS if nothing is; a selector width attends to BOS as well.
+    """
+    n = len(selector)
+    if not n or patterns.shape[1:] != (n + 1, n + 1):
+        return None
+    chosen = selector.sum(-1, keepdims=True)
+    aggregate = np.hstack([(chosen == 0).astype(float), selector / np.maximum(chosen, 1)])
+    width = np.hstack([np.ones((n, 1)), selector]) / (1 + chosen)
+    off = [min(float(np.abs(p[1:] - form).max()) for form in (aggregate, width)) for p in patterns]
+    best = int(np.argmin(off)) if off else 0
+    return best if off and off[best] < CLOSE else None
 
 
 def outcome(trace: Trace) -> str:

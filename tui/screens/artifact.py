@@ -63,7 +63,10 @@ class ArtifactScreen(Overlay[None]):
         return [
             f"{column.name}: {cell}"
             for at, (column, cell) in enumerate(pairs)
-            if at != self._column and isinstance(cell, str) and SHORT_CELL < len(cell) <= LONG_CELL
+            if at != self._column
+            and isinstance(cell, str)
+            and SHORT_CELL < len(cell) <= LONG_CELL
+            and any(letter.isalpha() for letter in cell)
         ]
 
     def _show_program(self) -> None:

@@ -26,7 +26,7 @@ class RaspEditor(TextArea):
     """A text area whose lines do not wrap, so that a screen row is a line, but for one more row under a mistake."""
 
     DEFAULT_CSS = """
-    RaspEditor, RaspEditor:focus { border: none; padding: 0; background: $background; }
+    RaspEditor, RaspEditor:focus { border: none; padding: 0; background: $background; scrollbar-size: 0 1; }
     RaspEditor:focus { background: $surface; }
     RaspEditor > .rasp--mistake { color: $text-error; text-style: bold; }
     """
@@ -35,7 +35,8 @@ class RaspEditor(TextArea):
     mistake: Mistake | None = None
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(show_line_numbers=True, soft_wrap=False, **options)
+        # The cursor's line has no style of its own: it would hide the syntax colours.
+        super().__init__(show_line_numbers=True, soft_wrap=False, highlight_cursor_line=False, **options)
         self.cursor_blink = False
         self._coloured: dict[tuple[str, bool, bool], Text] = {}
 
