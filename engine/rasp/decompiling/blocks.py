@@ -5,7 +5,7 @@ of one s-op in one layer are a puzzle: every block answers each input once, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Piece:
     answers: dict[int, int]
     vectors: Floats
     units: tuple[int, ...]
+    times: int = 1  # s-ops that write these directions: in a projected stream, what is always equal is one
+    shadow: bool = False  # a copy, whose vectors another piece has
 
 
 def components(rows: Floats, least: float, alike: Bools) -> list[list[int]]:
@@ -105,6 +107,20 @@ def arranged(pieces: Sequence[Piece], inputs: int, c: Circuits, half: int) -> tu
     return [[pieces[i] for i in block] for block in found], told
 
 
+def arranged_with_shared(
+    pieces: Sequence[Piece], inputs: int, c: Circuits, half: int
+) -> tuple[list[list[Piece]], bool]:
+    """Likewise where some pieces belong to several blocks: as often as makes every block whole."""
+    several = [p for p in pieces if p.times > 1]
+    for copies in (2, 1) if several else ():
+        more = [replace(p, shadow=True) for p in several for _ in range(min(copies, p.times) - 1)]
+        blocks, certain = arranged([*pieces, *more], inputs, c, half)
+        sizes = {sum(len(p.answers) for p in block) for block in blocks}
+        if len(sizes) == 1:
+            return blocks, certain
+    return arranged(pieces, inputs, c, half)
+
+
 class _Evidence:
     """What later readers say of which directions are one s-op's. Keys, values and logits read all directions of an
     s-op or none; a conjunction reads one of each of two; all directions of an argument meet the same partners."""
@@ -116,7 +132,9 @@ class _Evidence:
         pairs = (np.abs(usage.units[:, joint] - 1) < 1e-3).astype(np.float64)
         sets = (usage.units[:, ~joint] != 0).astype(np.float64)
         readers = np.concatenate([usage.keys, usage.values, usage.logits[:, None]], axis=1)
-        self.apart: Bools = (pairs @ pairs.T > 0) | (readers[:, None] != readers[None]).any(-1)
+        self.apart: Bools = pairs @ pairs.T > 0
+        if not c.loose:
+            self.apart |= (readers[:, None] != readers[None]).any(-1)
         self.apart[np.arange(count), np.arange(count)] = False
         into = np.concatenate([np.zeros((c.d_model, 0)), *c.into[(half + 1) // 2 :]], axis=1)[:, joint]
         partners = pairs @ into.T - pairs.sum(1)[:, None] * vectors

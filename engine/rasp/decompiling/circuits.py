@@ -104,9 +104,9 @@ class Circuits:
         self.into = [w[:half] for w in self.into]
         self.out = [w[:, :half] for w in self.out]
 
-    def read(self, parts: Sequence[Part], weights: Floats, *, whole: bool = False) -> Readings:
+    def read(self, parts: Sequence[Part], weights: Floats, *, whole: bool = False, numbers: bool = True) -> Readings:
         """`whole`: keys, values and logits, which do not read the constant, so that a token's whole row will do (keys
-        do read the padding token, of which a part's vectors have been made free)."""
+        do read the padding token, of which a part's vectors have been made free). `numbers`: whether those can be."""
         bos = self.bos @ weights
         if not self.loose:
             found = [(self.tokens if whole and p.kind == "Tokens" else p.vectors) @ weights for p in parts]
@@ -120,7 +120,7 @@ class Circuits:
                 halves.setdefault(p.half, []).append(i)
         for members in halves.values():
             if len(members) > 1:
-                always = always + self._shared_out(parts, members, found)
+                always = always + self._shared_out(parts, members, found, whole, numbers)
             else:
                 seen = self.seen(parts[members[0]], members[0])
                 found[members[0]] = np.where(seen[:, None], found[members[0]], 0)
@@ -135,7 +135,9 @@ class Circuits:
             seen[np.unique(codes[codes >= 0])] = True
         return seen
 
-    def _shared_out(self, parts: Sequence[Part], members: list[int], found: list[Floats]) -> Floats:
+    def _shared_out(
+        self, parts: Sequence[Part], members: list[int], found: list[Floats], whole: bool, numbers: bool
+    ) -> Floats:
         """What the members' readings are worth together is right; which of them has what share is not. A column that
         one of them alone explains is given to it; else each keeps its own less the smallest. Changes `found`, and
         gives the constants."""
@@ -166,10 +168,13 @@ class Circuits:
                 solved = np.linalg.lstsq(x, total, rcond=None)[0]
                 guess, table, constant = x @ solved, solved[:1], solved[1]
             fits: Bools = np.abs(guess - total).max(0) < np.maximum(3 * self.touch * size, 1e-3)
+            if not numbers and parts[i].encoding == "numerical":
+                fits = np.zeros_like(fits)
             choices.append((table, constant, fits))
         own = [float(np.abs(found[i]).max()) for i in members]
         always = np.zeros(total.shape[1])
-        order = sorted(range(len(members)), key=lambda k: (-int(choices[k][2].sum()), -own[k]))
+        coded = [whole and parts[i].encoding == "categorical" for i in members]  # of equals, values are numbers
+        order = sorted(range(len(members)), key=lambda k: (-int(choices[k][2].sum()), coded[k], -own[k]))
         open_ = np.ones(total.shape[1], dtype=bool)
         shared = [np.zeros_like(found[i]) for i in members]
         for k in order:

@@ -157,7 +157,7 @@ def _construction(c: Circuits) -> Construction:
 def _sink(c: Circuits, parts: list[Part]) -> tuple[int | None, tuple[Value, ...] | None, str]:
     """The part that the logits read, and its values by code."""
     read_by_logits = []
-    for i, logits in enumerate(c.read(parts, c.unembed, whole=True).parts):
+    for i, logits in enumerate(c.read(parts, c.unembed, whole=True, numbers=c.labels.outputs is None).parts):
         if np.abs(logits).max(initial=0) > (0.3 if c.loose else 1e-2):
             read_by_logits.append((i, logits))
     if c.loose and len(read_by_logits) > 1:  # the others only share a little of its directions

@@ -23,7 +23,7 @@ def read_head(c: Circuits, at: Head, parts: list[Part], construction: Constructi
     name = f"L{layer}H{head}"
     half = 2 * layer
     coded = [i for i, p in enumerate(parts) if p.encoding == "categorical"]
-    asking, offering = c.read(parts, w_q), c.read(parts, w_k, whole=True)
+    asking, offering = c.read(parts, w_q, numbers=False), c.read(parts, w_k, whole=True, numbers=False)
     size_q, size_k, size_v = (float(np.linalg.norm(w, axis=0).max()) for w in (w_q, w_k, w_v))
     queries = [i for i in coded if np.abs(asking.parts[i]).max(initial=0) > c.small * size_q]
     keys = [i for i in coded if np.abs(offering.parts[i]).max(initial=0) > c.small * size_k]

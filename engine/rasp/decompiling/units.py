@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.rasp.decompiling.blocks import Piece, arranged, components
+from engine.rasp.decompiling.blocks import Piece, arranged_with_shared, components
 from engine.rasp.decompiling.circuits import Circuits
 from engine.rasp.decompiling.parts import NONE, UNSEEN, Bools, Floats, Part
 from engine.rasp.value_sets import ValueSet
@@ -71,7 +71,9 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
     for reads, some in pieces.items():
         sizes = [len(_inputs(parts[i])) for i in reads]
         inputs = int(np.prod(sizes))
-        blocks, certain = arranged(some, inputs, c, f.half)
+        blocks, certain = arranged_with_shared(some, inputs, c, f.half)
+        if c.loose and len(reads) == 1:
+            found.extend(_flags(c, f, reads[0], inputs, some, blocks))
         for block in blocks:
             part = _block(reads, block, inputs, sizes, f)
             if c.loose:
@@ -103,6 +105,30 @@ def _ever_on(c: Circuits, f: _Layer) -> Bools:
     least = np.where(f.touched[numeric].any(0), 1e-3 * f.into, 0.3)
     on: Bools = before.max(0) > least
     return on
+
+
+def _flags(
+    c: Circuits, f: _Layer, x: int, inputs: int, pieces: Sequence[Piece], blocks: list[list[Piece]]
+) -> list[Part]:
+    """Numbers that are 1 just where some other s-op has one of its values: a projected stream holds both in one
+    direction. Takes blocks that are no more than such a number out of `blocks`."""
+    found = []
+    for piece in pieces:
+        if piece.times < 2:
+            continue
+        alone = [block for block in blocks if len(block) == 1 and block[0].answers == piece.answers]
+        used = sum(other.answers == piece.answers for block in blocks for other in block)
+        lonely = bool(alone) and len(piece.answers) < inputs
+        if lonely:
+            blocks[:] = [block for block in blocks if block not in alone]
+        elif used >= piece.times:
+            continue
+        amounts = np.array([float(i in piece.answers) for i in range(inputs)])
+        part = _number_map(f, (x,), piece.units, piece.vectors[0], amounts, c)
+        if not lonely:
+            part.vectors = np.zeros_like(part.vectors)
+        found.append(part)
+    return found
 
 
 class _UnreadError(Exception):
@@ -147,7 +173,7 @@ def _read_conjunctions(f: _Layer, units: list[int], pieces: dict[tuple[int, ...]
         times = len(answers) / len(inputs)  # s-ops that are always equal are one in a projected stream
         row = times * f.rows[answers[0][1]]
         pieces.setdefault(pair, []).append(
-            Piece(dict.fromkeys(inputs, 0), row[None], tuple(sorted({u for _, u in answers})))
+            Piece(dict.fromkeys(inputs, 0), row[None], tuple(sorted({u for _, u in answers})), max(1, round(times)))
         )
 
 
@@ -162,9 +188,9 @@ def _read_lookup(
     same = len(units) == 1 or bool(
         c.loose and np.ptp(weights, axis=1).max() < near and np.ptp(f.rows[units], axis=0).max() < near
     )
-    if same and binary and plain and not c.is_number(row, f.half):
+    if same and binary and plain and (len(units) > 1 or not c.is_number(row, f.half)):
         on = np.flatnonzero(weights[:, 0] > 0.5).tolist()
-        pieces.setdefault((x,), []).append(Piece(dict.fromkeys(on, 0), row[None], tuple(units)))
+        pieces.setdefault((x,), []).append(Piece(dict.fromkeys(on, 0), row[None], tuple(units), len(units)))
         return
     axis = _axis(c, f.rows[units], f.half)
     amounts = np.maximum(weights, 0) @ (f.rows[units] @ axis)
@@ -369,7 +395,7 @@ def _block(reads: tuple[int, ...], block: list[Piece], inputs: int, sizes: list[
     for piece in block:
         for i, code in piece.answers.items():
             codes[i] = len(vectors) + code
-        vectors.extend(piece.vectors)
+        vectors.extend(np.zeros_like(piece.vectors) if piece.shadow else piece.vectors)
     return Part(
         "Map" if len(reads) == 1 else "SequenceMap",
         "categorical",
