@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.rasp.compiled import Compiled, Variable
 from engine.rasp.functions import Value
-from engine.rasp.language import Aggregate, Indices, SelectorWidth, Tokens
+from engine.rasp.language import Aggregate, Indices, Node, SelectorWidth, Tokens, labels
 from sessions.artifacts import Column, Table
 from sessions.components import Head, Mlp
 
@@ -15,7 +16,7 @@ MOST_SHOWN = 12  # values of a set
 
 COLUMNS = (
     Column("line", "int", help="line of the program"),
-    Column("name", "text", help="the s-op, as the residual directions are labelled"),
+    Column("name", "text", help="the s-op, as the text has it"),
     Column("operation", "text"),
     Column("encoding", "text", help="one-hot (categorical) or a number in one direction (numerical)"),
     Column("values", "text", help="all values it can have"),
@@ -30,7 +31,9 @@ COLUMNS = (
 
 def variables_table(compiled: Compiled, title: str, facts: dict[str, Any]) -> Table:
     """One row per s-op, in the order in which the model computes them."""
-    rows = tuple(_row(variable) for variable in compiled.variables)
+    by_label = labels(compiled.program)
+    names = {by_label[node]: name for node, name in plain_names(by_label).items()}
+    rows = tuple(_row(variable, names) for variable in compiled.variables)
     return Table(
         title=f"{title}: variables",
         summary=f"{len(rows)} s-ops in {compiled.d_model} residual directions",
@@ -40,11 +43,18 @@ def variables_table(compiled: Compiled, title: str, facts: dict[str, Any]) -> Ta
     )
 
 
-def _row(v: Variable) -> tuple[Any, ...]:
+def plain_names(found: Mapping[Node, str]) -> dict[Node, str]:
+    """The name a person gave a node, where no other node has it; else its label, which the residual directions have."""
+    count = Counter(node.name for node in found)
+    given = {node for node in found if node.name != node.default_name and count[node.name] == 1}
+    return {node: node.name if node in given else label for node, label in found.items()}
+
+
+def _row(v: Variable, names: Mapping[str, str]) -> tuple[Any, ...]:
     layer = v.head.layer if v.head else v.units.layer if v.units else None
     return (
         v.node.line or None if v.node is not None and not isinstance(v.node, Tokens | Indices) else None,
-        v.label,
+        names.get(v.label, v.label),
         v.op,
         v.encoding,
         "not needed" if v.values is None else shown(v.values),
@@ -53,7 +63,7 @@ def _row(v: Variable) -> tuple[Any, ...]:
         ", ".join(components(v)),
         f"{v.units.start}:{v.units.stop}" if v.units else "",
         len(v.dims) + (v.attention_dim is not None) if v.dims else None,
-        ", ".join(v.reads),
+        ", ".join(names.get(label, label) for label in v.reads),
     )
 
 
@@ -74,7 +84,7 @@ def lines(variables: Iterable[Variable]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
             "line": v.node.line,
-            "name": v.label,
+            "name": v.label if v.node.name == v.node.default_name else v.node.name,
             "components": components(v),
             "units": None if v.units is None else list(v.units),
             "dims": list(v.dims),

@@ -38,7 +38,8 @@ def decompile(params: DecompileParams, ctx: Context) -> Sequence[AnyArtifact]:
     ctx.progress(1, 2, "running model and program")
     verdicts = _verdicts(found, model, params, ctx)
     text, line_of = _text(found)
-    records = [_record(line, line_of) for line in found.lines]
+    written = text.splitlines()
+    records = [_record(line, line_of, written) for line in found.lines]
     title = f"{model.handle.title} decompiled"
     facts: dict[str, Any] = {
         "vocab": list(found.domain.vocab),
@@ -57,7 +58,7 @@ def decompile(params: DecompileParams, ctx: Context) -> Sequence[AnyArtifact]:
         source=text,
         language="rasp",
         verdicts=verdicts,
-        facts=facts | {"lines": [*records, *_selector_records(found, line_of)]},
+        facts=facts | {"lines": [*records, *_selector_records(found, line_of, written)]},
     )
     ctx.progress(2, 2)
     return program, _parts(found, records, title, facts)
@@ -98,7 +99,13 @@ def _text(found: Decompiled) -> tuple[str, dict[Node, int]]:
     return "\n".join(rows) + "\n", line_of
 
 
-def _selector_records(found: Decompiled, line_of: dict[Node, int]) -> list[dict[str, Any]]:
+def _name(node: Node, at: int, written: Sequence[str]) -> str:
+    """What the node is called in the text."""
+    name, equals, _ = written[at - 1].partition(" = ") if at else ("", "", "")
+    return name if equals else node.name
+
+
+def _selector_records(found: Decompiled, line_of: dict[Node, int], written: Sequence[str]) -> list[dict[str, Any]]:
     """The lines of the selectors: each is the head that selects by it."""
     from engine.rasp.accounts import selector_line
     from engine.rasp.language import Aggregate, SelectorWidth
@@ -108,16 +115,17 @@ def _selector_records(found: Decompiled, line_of: dict[Node, int]) -> list[dict[
         if line.head is not None and isinstance(line.node, Aggregate | SelectorWidth):
             selector = line.node.selector
             at = line_of.get(selector, 0)
-            records += selector_line(at, selector.name, str(Head(line.head.layer, line.head.head)))
+            records += selector_line(at, _name(selector, at, written), str(Head(line.head.layer, line.head.head)))
     return records
 
 
-def _record(line: Line, line_of: dict[Node, int]) -> dict[str, Any]:
+def _record(line: Line, line_of: dict[Node, int], written: Sequence[str]) -> dict[str, Any]:
+    at = 0 if line.op in ("Tokens", "Indices") else line_of.get(line.node, 0)
     parts = [] if line.head is None else [str(Head(line.head.layer, line.head.head))]
     parts += [str(Mlp(layer)) for layer in dict.fromkeys(units.layer for units in line.units)]
     return {
-        "line": 0 if line.op in ("Tokens", "Indices") else line_of.get(line.node, 0),
-        "name": line.node.name,
+        "line": at,
+        "name": _name(line.node, at, written),
         "components": parts or ["embed"],
         "units": list(line.units[0]) if len(line.units) == 1 else None,
         "dims": list(line.dims or ()),

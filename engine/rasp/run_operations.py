@@ -87,6 +87,7 @@ def run(params: RunParams, ctx: Context) -> Sequence[AnyArtifact]:
 
 def trace(params: TraceParams, ctx: Context) -> Sequence[AnyArtifact]:
     """Every s-op's values, every selector's matrix, and beside them the attention patterns of the model."""
+    from engine.rasp.accounts import plain_names
     from engine.rasp.interpreter import evaluate_all
     from engine.rasp.language import Selector, SOp, labels, nodes
     from engine.rasp.reading import read_inputs
@@ -105,7 +106,7 @@ def trace(params: TraceParams, ctx: Context) -> Sequence[AnyArtifact]:
         program = _program_of(model)
     if program is not None:
         values = evaluate_all(program, row, causal=_causal(params, domain))
-        names = labels(program)
+        names = plain_names(labels(program))
         facts["output"] = values[program]
         heads = _heads(program, domain, model)
         positions = tuple(Column(f"{i}: {token}", "text") for i, token in enumerate(row))
@@ -241,7 +242,8 @@ def _program_of(model: TransformerModel) -> SOp | None:
 
 
 def _heads(program: SOp, domain: Domain | None, model: TransformerModel | None) -> dict[str, str]:
-    """Which head each selector became, by the selector's label: known when the model is the plain compilation."""
+    """Which head each selector became, by the selector's name: known when the model is the plain compilation."""
+    from engine.rasp.accounts import plain_names
     from engine.rasp.compiler import compile_program
     from engine.rasp.language import Aggregate, SelectorWidth, labels
 
@@ -253,7 +255,7 @@ def _heads(program: SOp, domain: Domain | None, model: TransformerModel | None) 
         return {}
     if (compiled.n_layers, compiled.n_heads) != (model.config.n_layers, model.config.n_heads):
         return {}
-    names: dict[Node, str] = labels(program)
+    names: dict[Node, str] = plain_names(labels(program))
     found = {}
     for variable in compiled.variables:
         if variable.head is not None and isinstance(variable.node, Aggregate | SelectorWidth):
