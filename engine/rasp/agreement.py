@@ -50,9 +50,12 @@ def inputs_of(
 
 
 def same(a: Value, b: Value, tolerance: float = CLOSE) -> bool:
-    """Equal, or numbers that differ by less than the tolerance (relative beyond 1)."""
+    """Equal, or numbers that differ by less than the tolerance (relative beyond 1). Whole numbers are categories: 3000
+    is not 3001."""
     if a is None or b is None:
         return a is b
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
     if isinstance(a, int | float) and isinstance(b, int | float):
         return abs(a - b) <= tolerance * max(1.0, abs(a))
     return bool(a == b)

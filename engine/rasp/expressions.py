@@ -117,6 +117,8 @@ class Place:
         return line, start + 1 + self.indent, max(stop - start, 1)
 
     def _characters(self, line: int, bytes_before: int) -> int:
+        if self.lines[line - 1].isascii():  # known without looking; a line may be long and hold many statements
+            return bytes_before
         return len(self.lines[line - 1].encode()[:bytes_before].decode(errors="ignore"))
 
 

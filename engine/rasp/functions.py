@@ -15,13 +15,53 @@ Value = Any  # None, int, float, str, bool, or a tuple of those: hashable, compa
 Step = Callable[[tuple[Value, ...]], Value]
 
 MOST_REPEATED = 100_000  # characters or items that a repetition ('a' * 3) may give
+MOST_BITS = 10_000  # of a whole number
+MOST_PARTS = 10_000  # of a tuple, those of the tuples in it and the characters of its words counted too
+MOST_STEPS = 5_000  # parts of a function's text
 
 
 def _times(x: Value, y: Value) -> Value:
     for of, count in ((x, y), (y, x)):
         if isinstance(of, str | tuple) and isinstance(count, int) and len(of) * count > MOST_REPEATED:
             raise ValueError(f"a repetition of {len(of) * count:,} items is too long")
-    return x * y
+    return _bounded(x * y)
+
+
+def _plus(x: Value, y: Value) -> Value:
+    return _bounded(x + y)
+
+
+def _rounded(*values: Value) -> Value:
+    """(Python takes 10 to the power of the places, whatever they are.)"""
+    if len(values) > 1 and isinstance(values[1], int) and abs(values[1]) > 400:
+        raise ValueError(f"a number cannot be rounded to {values[1]:,} places")
+    return round(*values)
+
+
+def _bounded(value: Value) -> Value:
+    """The value, unless it is one that grows with every step until nothing holds it. ValueError then."""
+    if isinstance(value, int):
+        if value.bit_length() > MOST_BITS:
+            raise ValueError("the number is too large")
+    elif isinstance(value, str):
+        if len(value) > MOST_REPEATED:
+            raise ValueError(f"a word of {len(value):,} characters is too long")
+    elif isinstance(value, tuple):
+        _count(value, 0)
+    return value
+
+
+def _count(value: tuple[Value, ...], so_far: int) -> int:
+    """How many parts a tuple has. Parts that are one object count as often as they are met: hashing meets them all."""
+    so_far += len(value)
+    for item in value:
+        if so_far > MOST_PARTS:
+            raise ValueError(f"a tuple of more than {MOST_PARTS:,} parts is too long")
+        if isinstance(item, tuple):
+            so_far = _count(item, so_far)
+        elif isinstance(item, str):
+            so_far += len(item)
+    return so_far
 
 
 def _remainder(x: Value, y: Value) -> Value:
@@ -31,7 +71,7 @@ def _remainder(x: Value, y: Value) -> Value:
 
 
 _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
-    ast.Add: operator.add,
+    ast.Add: _plus,
     ast.Sub: operator.sub,
     ast.Mult: _times,
     ast.Div: operator.truediv,
@@ -63,7 +103,7 @@ CALLS: dict[str, Callable[..., Value]] = {
     "abs": abs,
     "min": min,
     "max": max,
-    "round": round,
+    "round": _rounded,
     "len": len,
 }
 
@@ -121,6 +161,12 @@ class Function:
             outer_call, inner_call = self._call, inner._call
             name = f"{self.text.strip('<>')} of {inner.text.strip('<>')}"
             return Function(inner.parameters, None, lambda values: outer_call((inner_call(values),)), f"<{name}>")
+        uses = sum(isinstance(part, ast.Name) and part.id == self.parameters[0] for part in ast.walk(self.body))
+        if _size(self.body) + uses * _size(inner.body) > MOST_STEPS:
+            raise CallError(
+                "the maps of maps are one function, which grows too large",
+                remedy="keep them apart with map(f, x, simplify=False)",
+            )
         return Function.of(
             inner.parameters, _rename(self.body, {self.parameters[0]: inner.body}), parameters=inner.parameters
         )
@@ -157,6 +203,10 @@ class Function:
         if self.body is None:
             raise CallError(f"the function {self.text} is Python's own", remedy="build it with Function.parse")
         return _again, (self.text, self.parameters)
+
+
+def _size(body: ast.expr) -> int:
+    return sum(1 for _ in ast.walk(body))
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -222,7 +272,7 @@ def _closure(node: ast.expr, parameters: tuple[str, ...]) -> Step:
                 return lambda a: h(*(part(a) for part in parts))
             case ast.Tuple(elts=elts):
                 items = [build(item) for item in elts]
-                return lambda a: tuple(item(a) for item in items)
+                return lambda a: _bounded(tuple(item(a) for item in items))
             case ast.Dict(keys=keys, values=values) if all(k is not None for k in keys):
                 # A lookup table, as the decompiler writes one: {0: 'a', 1: 'b'}[x]
                 pairs = [(build(k), build(v)) for k, v in zip(keys, values) if k is not None]

@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Self, TypeVar
 
 from engine.rasp.functions import Function, Value, constant
+from sessions.errors import CallError
 
 Encoding = Literal["categorical", "numerical"]
+
+MOST_PARTS, DEEPEST = 2_000, 120  # of a predicate that `&`, `|` and `~` made
 
 _ids = itertools.count()
 
@@ -53,13 +56,24 @@ _COMPARISONS: dict[Comparison, Callable[[Value, Value], Value]] = {
 }
 
 
+def _grown(*parts: Predicate) -> tuple[int, int]:
+    """Parts and depth of a predicate made of these. CallError when nobody could write, read or call it any more:
+    `s = s & s` doubles it every time."""
+    sizes = [p.size if isinstance(p, Both | Either | Negated | Baked) else (1, 1) for p in parts]
+    size, depth = 1 + sum(s for s, _ in sizes), 1 + max(d for _, d in sizes)
+    if size > MOST_PARTS or depth > DEEPEST:
+        raise CallError("a selector is combined of too many others", remedy="write its predicate as one function")
+    return size, depth
+
+
 class Both:
     """The predicate of a simplified `&`."""
 
-    __slots__ = ("left", "right")
+    __slots__ = ("left", "right", "size")
 
     def __init__(self, left: Predicate, right: Predicate) -> None:
         self.left, self.right = left, right
+        self.size = _grown(left, right)
 
     def __call__(self, key: Value, query: Value) -> bool:
         return bool(self.left(key, query)) and bool(self.right(key, query))
@@ -68,10 +82,11 @@ class Both:
 class Either:
     """The predicate of a simplified `|`."""
 
-    __slots__ = ("left", "right")
+    __slots__ = ("left", "right", "size")
 
     def __init__(self, left: Predicate, right: Predicate) -> None:
         self.left, self.right = left, right
+        self.size = _grown(left, right)
 
     def __call__(self, key: Value, query: Value) -> bool:
         return bool(self.left(key, query)) or bool(self.right(key, query))
@@ -80,10 +95,11 @@ class Either:
 class Negated:
     """The predicate of `~select(...)`."""
 
-    __slots__ = ("of",)
+    __slots__ = ("of", "size")
 
     def __init__(self, of: Predicate) -> None:
         self.of = of
+        self.size = _grown(of)
 
     def __call__(self, key: Value, query: Value) -> bool:
         return not self.of(key, query)
@@ -92,10 +108,11 @@ class Negated:
 class Baked:
     """A predicate one or both of whose sides were `full(c)`: the constant stands in for them."""
 
-    __slots__ = ("constants", "of")
+    __slots__ = ("constants", "of", "size")
 
     def __init__(self, of: Predicate, constants: dict[Literal["key", "query"], Value]) -> None:
         self.of, self.constants = of, constants
+        self.size = _grown(of)
 
     def __call__(self, key: Value, query: Value) -> bool:
         return bool(self.of(self.constants.get("key", key), self.constants.get("query", query)))
@@ -389,6 +406,8 @@ def _joined(
     left: Selector, right: Selector, predicate: type[Both] | type[Either], composite: type[SelectorAnd | SelectorOr]
 ) -> Selector:
     """One Select where the operands read the same s-ops, or what they do not share is a `full` constant."""
+    if not isinstance(left, Selector) or not isinstance(right, Selector):
+        raise TypeError("a selector can be combined with another selector only")
     if isinstance(left, Select) and isinstance(right, Select):
         sides: list[SOp] = []
         baked: tuple[dict[Any, Value], dict[Any, Value]] = ({}, {})

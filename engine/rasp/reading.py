@@ -136,7 +136,7 @@ def domain_of(labels: Labels, n_ctx: int, causal: bool) -> Domain:
 def _item(word: str) -> Value:
     try:
         value = json.loads(word)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON; a number of more digits than Python reads; brackets without end
         return word
     return value if isinstance(value, str | int | float | bool) else word
 
@@ -144,5 +144,7 @@ def _item(word: str) -> Value:
 def _json(text: str, where: str, remedy: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CallError(f"'{text}' cannot be read ({error.msg.lower()})", where, remedy) from None
+    except (ValueError, RecursionError) as error:
+        shown = text if len(text) <= 80 else text[:77] + "..."
+        why = error.msg.lower() if isinstance(error, json.JSONDecodeError) else "it is too deep or a number too long"
+        raise CallError(f"'{shown}' cannot be read ({why})", where, remedy) from None

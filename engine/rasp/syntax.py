@@ -74,29 +74,36 @@ def _program(module: ast.Module, place: Place) -> SOp:
     for at, statement in enumerate(module.body):
         if returned:
             raise _error(place, statement, "nothing after 'return' is read", "put 'return' last")
-        match statement:
-            case ast.Import() | ast.ImportFrom():
-                if "rasp" not in ast.unparse(statement):
-                    raise _error(place, statement, "imports are not read", "leave them out")
-            case ast.Expr(value=ast.Constant(value=str())) if at == 0:
-                pass  # a docstring
-            case ast.Assign(targets=[ast.Name() as target], value=value):
-                made = reader.assign(target, value)
-                last = (made, value) if made is not None else last
-            case ast.AnnAssign(target=ast.Name() as target, value=ast.expr() as value):
-                made = reader.assign(target, value)
-                last = (made, value) if made is not None else last
-            case ast.Expr(value=value):
-                last = reader.node(value), value
-            case ast.Return(value=ast.expr() as value):
-                last, returned = (reader.node(value), value), True
-            case _:
-                raise _error(
-                    place,
-                    statement,
-                    f"'{_first_word(statement, place)}' does not begin a statement of RASP",
-                    "write name = expression, one per line",
-                )
+        try:
+            match statement:
+                case ast.Import() | ast.ImportFrom():
+                    if "rasp" not in ast.unparse(statement):
+                        raise _error(place, statement, "imports are not read", "leave them out")
+                case ast.Expr(value=ast.Constant(value=str())) if at == 0:
+                    pass  # a docstring
+                case ast.Assign(targets=[ast.Name() as target], value=value):
+                    made = reader.assign(target, value)
+                    last = (made, value) if made is not None else last
+                case ast.AnnAssign(target=ast.Name() as target, value=ast.expr() as value):
+                    made = reader.assign(target, value)
+                    last = (made, value) if made is not None else last
+                case ast.Expr(value=value):
+                    last = reader.node(value), value
+                case ast.Return(value=ast.expr() as value):
+                    last, returned = (reader.node(value), value), True
+                case _:
+                    raise _error(
+                        place,
+                        statement,
+                        f"'{_first_word(statement, place)}' does not begin a statement of RASP",
+                        "write name = expression, one per line",
+                    )
+        except RaspSyntaxError:
+            raise
+        except CallError as error:  # of the language itself
+            raise _error(place, statement, error.what, error.remedy) from None
+        except RecursionError:
+            raise _error(place, statement, "the expression is nested too deeply", "give the parts names") from None
     if last is None:
         raise RaspSyntaxError("the program is empty", remedy="write for example: select(tokens, tokens, ==)")
     program, written = last
@@ -144,6 +151,8 @@ def _names_for_comparisons(text: str) -> str:
             before = before if skipped[0][0] in "# \t\n\f\v" else "'"
             at = skipped.end()
             continue
+        if text[at] in "\"'":  # a string without an end: a mistake, whatever follows
+            return "".join(found) + text[at:]
         sign = _BARE.match(text, at)
         if sign and before in ("(", ",", "=") and _follows(text, sign.end()) in (",", ")"):
             found.append(sign[0].translate(_LETTERS))

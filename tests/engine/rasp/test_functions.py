@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from engine.rasp.functions import Function
@@ -59,6 +61,40 @@ def test_failures_are_value_and_type_errors() -> None:
             Function.parse(text)(7)
     with pytest.raises(TypeError):
         Function.parse("lambda x: '%9999999999d' % x")(7)
+
+
+@pytest.mark.parametrize("text", ["x * x", "x + x", "(x, x)", "x - -x * x"])
+@pytest.mark.parametrize("start", [3, "ab", (1, 2)])
+def test_no_value_grows_without_end(text: str, start: object) -> None:
+    """Sixty doublings or squarings would fill any memory."""
+    value, f = start, Function.parse(f"lambda x: {text}")
+    with contextlib.suppress(ValueError, TypeError):
+        for _ in range(60):
+            value = f(value)
+    assert len(repr(value)) < 200_000
+
+
+def test_a_tuple_of_long_words_counts_their_characters() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        Function.parse("lambda x: str(('a' * 10000,) * 9999)")(7)
+
+
+def test_no_number_of_places_takes_forever() -> None:
+    with pytest.raises(ValueError, match="places"):
+        Function.parse("lambda x: round(x, -1000000000)")(7)
+    assert Function.parse("lambda x: round(x / 3, 2)")(7) == 2.33
+
+
+def test_no_function_grows_without_end() -> None:
+    """Map(f, Map(f, ...)) is one function; of a square, its text doubles with every map."""
+    f = g = Function.parse("lambda x: x * x")
+    made = 0
+    with contextlib.suppress(CallError):
+        while made < 60:
+            g = f.after(g)
+            made += 1
+    assert 5 < made < 20
+    assert len(g.text) < 100_000
 
 
 def test_compositions() -> None:

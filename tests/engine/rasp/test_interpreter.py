@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine.rasp.functions import Function
@@ -97,3 +99,13 @@ def test_causal_evaluation_cuts_after_every_selector() -> None:
     # Not of a causal selector is the complement within the triangle, not the part above it.
     assert evaluate(SelectorWidth(SelectorNot(everything)), ["a", "b", "c"], causal=True) == [0, 0, 0]
     assert evaluate(SelectorWidth(SelectorNot(~everything)), ["a", "b", "c"], causal=True) == [1, 2, 3]
+
+
+def test_a_selector_is_combined_with_selectors_only() -> None:
+    same = Select(tokens, tokens, Comparison.EQ)
+    others: list[Any] = [tokens, True]
+    for other in others:
+        with pytest.raises(TypeError, match="selector"):
+            same & other
+        with pytest.raises(TypeError, match="selector"):
+            same | other

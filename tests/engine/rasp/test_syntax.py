@@ -195,3 +195,24 @@ def test_any_text_is_a_program_or_a_mistake(words: list[str]) -> None:
     assert 1 <= error.line <= text.count("\n") + 1
     assert error.column >= 1
     assert error.length >= 1
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        ("a = map(lambda x: x * x, a)", "simplify=False"),
+        ("s = s & s", "too many"),
+        ("s = ~s", "too many"),
+    ],
+)
+def test_what_doubles_with_every_line_is_stopped_on_its_line(step: str, says: str) -> None:
+    lines = ["a = tokens", "s = select(tokens, tokens, ==)", *[step] * 400, "a + selector_width(s)"]
+    with pytest.raises(RaspSyntaxError, match=says) as told:
+        parse("\n".join(lines))
+    assert 5 < told.value.line < 300
+
+
+def test_strings_without_an_end_cost_nothing() -> None:
+    """Each was looked for to the end of the text, 50,000 times."""
+    with pytest.raises(RaspSyntaxError):
+        parse("a = " + '\\"' * 50_000)
