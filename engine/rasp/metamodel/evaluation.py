@@ -11,7 +11,7 @@ import torch
 from engine.rasp.metamodel.architecture import Metamodel
 from engine.rasp.metamodel.data import Corpus, Row, Source, compiled_of
 from engine.rasp.metamodel.decoding import Written, beam, greedy, sample
-from engine.rasp.metamodel.training import right
+from engine.rasp.metamodel.training import few_threads, right
 from engine.rasp.metamodel.verified import Target, check_all
 
 # Whole programs exactly right; by length where that was given (paper, section on results).
@@ -70,6 +70,19 @@ def score(
 
     The candidates of verified decoding are the greedy one, the beams, and so many samples.
     """
+    with few_threads(model):
+        return _score(model, rows, source, width, candidates, temperature, generator)
+
+
+def _score(
+    model: Metamodel,
+    rows: Sequence[Row],
+    source: Source,
+    width: int,
+    candidates: int,
+    temperature: float,
+    generator: torch.Generator,
+) -> list[Scored]:
     corpus = Corpus(rows, model.size, device=str(next(model.parameters()).device))
     which = np.arange(len(corpus))
     hits, _ = right(model, corpus, which)

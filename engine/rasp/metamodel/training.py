@@ -123,7 +123,7 @@ class Training:
 
     def run(self, watch: Callable[[Training], None] | None = None, until: int | None = None) -> Metamodel:
         """The remaining steps (or those up to `until`)."""
-        with _few_threads(self.model, self.train_set.device):
+        with few_threads(self.model):
             return self._run(watch, until or self.recipe.steps)
 
     def _run(self, watch: Callable[[Training], None] | None, until: int) -> Metamodel:
@@ -198,11 +198,11 @@ class Training:
 
 
 @contextmanager
-def _few_threads(model: Metamodel, device: str) -> Iterator[None]:
+def few_threads(model: Metamodel) -> Iterator[None]:
     """One thread for a small model on the CPU: its products are too small to share, and threads that wait for each
     other on a busy machine made a step twenty times as long. Sums also come out the same on any number of cores."""
     before = torch.get_num_threads()
-    if device == "cpu" and model.size.parameters < SMALL:
+    if model.embed.weight.device.type == "cpu" and model.size.parameters < SMALL:
         torch.set_num_threads(1)
     try:
         yield
