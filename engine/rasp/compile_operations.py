@@ -46,6 +46,9 @@ class CompileParams(Params, frozen=True, kw_only=True):
             "tracr: by Tracr itself, where it is installed"
         ),
     ] = "repaired"
+    device: Annotated[
+        Literal["cpu", "auto", "cuda", "mps"], Meta(description="where the model will run; these are small")
+    ] = "cpu"
 
 
 class CheckParams(Params, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ def compile_(params: CompileParams, ctx: Context) -> Sequence[AnyArtifact]:
     facts |= sizes(compiled)
     verdict = _verdict(compiled, ctx)
     title = source.title if not options else f"{source.title} ({', '.join(options)})"
-    model = keep(ctx, compiled, title, facts)
+    model = keep(ctx, compiled, title, params.device, facts)
     program = Program(
         title=title,
         summary=f"{len(plain.variables)} s-ops, compiled in {milliseconds:.2f} ms; {verdict}",
@@ -156,29 +159,15 @@ def with_lines(source: Source) -> Source:
     return source._replace(program=parse(text), text=text)
 
 
-def keep(ctx: Context, compiled: Compiled, title: str, facts: dict[str, Any]) -> Model:
+def keep(ctx: Context, compiled: Compiled, title: str, device: str, facts: dict[str, Any]) -> Model:
     """The compiled model's weights in the session, and the handle that finds them."""
-    from engine.models.loading import make_handle
-    from engine.rasp.model import to_bytes, to_config
-    from sessions.artifacts import WeightProcessing
+    from engine.hardware import choose_device
+    from engine.models.labelled import handle_of
+    from engine.rasp.model import to_bytes
 
     data = to_bytes(compiled)
-    source = ctx.keep_weights(data)
-    numbers = sum(array.size for array in compiled.state.values())
-    config = to_config(compiled)
-    handle = make_handle(
-        title=title,
-        source=source,
-        config=config,
-        parameters=numbers,
-        sha256=source.removeprefix("session:"),
-        device="cpu",
-        dtype="float32",
-        processing=WeightProcessing(),
-        bytes_needed=4 * numbers,
-        bytes_free=0,
-    )
-    return msgspec.structs.replace(handle, facts=facts)
+    place = device if device == "cpu" else choose_device(device)  # asking for another one takes torch
+    return handle_of(data, title=title, source=ctx.keep_weights(data), device=place, facts=facts)
 
 
 def agreement_of(compiled: Compiled, rng: np.random.Generator, most: int) -> Agreement:
