@@ -26,13 +26,12 @@ class Piece:
     shadow: bool = False  # a copy, whose vectors another piece has
 
 
-def components(rows: Floats, least: float, alike: Bools) -> list[list[int]]:
-    """Groups of rows that are connected by a cosine of at least `least` (rows that are `alike`, only by writing the
-    same or the opposite direction), each in rising order."""
+def components(rows: Floats, least: Floats) -> list[list[int]]:
+    """Groups of rows that are connected by a cosine (of either sign) of at least `least` [row, row], each in rising
+    order."""
     length = np.linalg.norm(rows, axis=1)
     unit = rows / np.where(length > 0, length, 1)[:, None]
-    cosines = np.abs(unit @ unit.T)
-    near = cosines > np.where(alike[:, None] & alike[None], max(0.9, least), least)
+    near = np.abs(unit @ unit.T) > least
     group = np.full(len(rows), -1)
     found: list[list[int]] = []
     for start in range(len(rows)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.rasp.decompiling.blocks import Piece, arranged_with_shared, components
 from engine.rasp.decompiling.circuits import Circuits
-from engine.rasp.decompiling.parts import NONE, UNSEEN, Bools, Floats, Part
+from engine.rasp.decompiling.parts import NONE, UNSEEN, Bools, Floats, Ints, Part
 from engine.rasp.value_sets import ValueSet
 
 
@@ -60,9 +60,7 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
     found: list[Part] = []
     notes: list[str] = []
     pieces: dict[tuple[int, ...], list[Piece]] = {}
-    coded = np.array([p.encoding == "categorical" for p in parts])
-    tables = (touched[coded].any(0) & ~touched[~coded].any(0))[active] & bool(c.loose)
-    for members in components(rows[active], 0.3 if c.loose else 1e-2, tables):
+    for members in components(rows[active], _cosines(c, f, active)):
         units = active[members].tolist()
         try:
             _read_component(c, f, units, found, pieces)
@@ -86,6 +84,23 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
             found.append(part)
     found.sort(key=lambda p: p.units)
     return found, notes
+
+
+def _cosines(c: Circuits, f: _Layer, active: Ints) -> Floats:
+    """How alike two units' outputs must be to belong together. Exact s-ops are orthogonal; projected ones are not
+    quite, but a table's units write the same direction or another one, and steps over one number hang together."""
+    count = len(active)
+    if not c.loose:
+        return np.full((count, count), 1e-2)
+    coded = np.array([p.encoding == "categorical" for p in f.parts])
+    tables = f.touched[coded].any(0) & ~f.touched[~coded].any(0)
+    numbers = np.concatenate([np.zeros((1, f.touched.shape[1]), dtype=bool), f.touched[~coded]])
+    source = np.where(numbers.sum(0) == 1, numbers.argmax(0), -1)
+    table, of = tables[active], source[active]
+    least = np.full((count, count), 0.3)
+    least[(of[:, None] == of[None]) & (of >= 0)[:, None]] = 0.1
+    least[table[:, None] | table[None]] = 0.9
+    return least
 
 
 def _ever_on(c: Circuits, f: _Layer) -> Bools:
