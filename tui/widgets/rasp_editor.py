@@ -88,7 +88,7 @@ class RaspEditor(TextArea):
 
     @property
     def _mistake_lines(self) -> list[str]:
-        """What is wrong as it is drawn: under its column where it fits there, else as far to the left as it needs."""
+        """What is wrong as it is drawn: under its column where it fits there, else before or under the mark."""
         wrong = self.mistake
         if wrong is None or self._mistake_row is None:
             return []
@@ -96,7 +96,11 @@ class RaspEditor(TextArea):
         at = max(0, self.gutter_width + wrong.column - 1 - self.scroll_offset.x)
         lead = max(0, min(at, width - 2 - min(len(wrong.message), max(MESSAGE_WIDTH, width - 2 - at))))
         lines = textwrap.wrap(wrong.message, max(10, width - 2 - lead))[:MESSAGE_LINES] or [""]
-        return [" " * lead + ("^ " if i == 0 else "  ") + line for i, line in enumerate(lines)]
+        if lead == at:
+            return [" " * lead + ("^ " if i == 0 else "  ") + line for i, line in enumerate(lines)]
+        if len(wrong.message) < at < width:
+            return [f"{wrong.message} ^".rjust(at + 1)]
+        return [" " * min(at, width - 1) + "^", *(" " * lead + line for line in lines)]
 
     def render_line(self, y: int) -> Strip:
         row, at = self._mistake_row, self.scroll_offset.y + y

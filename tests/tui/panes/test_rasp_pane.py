@@ -19,6 +19,7 @@ from tui.panes import rasp as rasp_module
 from tui.panes.rasp import RaspPane
 from tui.screens.artifact import ArtifactScreen
 from tui.screens.live import LiveScreen
+from tui.widgets.code_lines import Mistake
 from tui.widgets.code_view import CodeView
 from tui.widgets.data_table import RowTable
 from tui.widgets.heatmap import Heatmap
@@ -103,6 +104,19 @@ async def test_a_mistake_stands_under_its_line_and_the_good_table_stays() -> Non
         assert lines[at + 3].split("│")[0].split()[-1] == "3"  # what follows stands lower, and is all there
         assert any("line 2: 'selector_wdth' is not defined" in line for line in lines)
         assert len(variables(bench).model.rows) == 2
+
+
+async def test_the_mark_stands_under_its_column_where_the_sentence_does_not_fit_beside_it() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await written(pilot, bench, content.TEXT)
+        area = editor(bench)
+        for message in ("too long", "a sentence that is much too long for the room to the right or to the left of its mark"):
+            area.show_mistake(Mistake(1, area.size.width - area.gutter_width - 3, 1, message))
+            first = area._mistake_lines[0]
+            assert first.index("^") == area.size.width - 4
+            assert message.split()[-1] in area._mistake_lines[-1]
 
 
 async def test_the_cursor_below_a_mistake_is_where_the_text_is() -> None:
