@@ -105,7 +105,10 @@ def trace(params: TraceParams, ctx: Context) -> Sequence[AnyArtifact]:
     if program is None and model is not None:
         program = _program_of(model)
     if program is not None:
-        values = evaluate_all(program, row, causal=_causal(params, domain))
+        try:
+            values = evaluate_all(program, row, causal=_causal(params, domain))
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise _undefined(row, error, where) from None
         names = plain_names(labels(program))
         facts["output"] = values[program]
         heads = _heads(program, domain, model)
@@ -228,10 +231,12 @@ def _reference(
         try:
             found.append(evaluate(program, row, causal=_causal(params, domain)))
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise CallError(
-                f"the program fails on {_shown(row)} ({error})", "rasp.run", "give inputs it is made for"
-            ) from None
+            raise _undefined(row, error, "rasp.run") from None
     return found
+
+
+def _undefined(row: Sequence[Value], error: Exception, where: str) -> CallError:
+    return CallError(f"the program fails on {_shown(row)} ({error})", where, "give inputs it is made for")
 
 
 def _program_of(model: TransformerModel) -> SOp | None:

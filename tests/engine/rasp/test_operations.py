@@ -111,6 +111,22 @@ def test_what_cannot_be_compiled_is_refused_in_a_sentence(bench: Bench, values: 
         bench("rasp.compile", **values)
 
 
+@pytest.mark.parametrize("operation", ["rasp.run", "rasp.trace"])
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("selector_width(select(map(lambda x: None, tokens), tokens, ==))", "key is None"),
+        ("map(lambda x: 1 / 0, tokens)", "division by zero"),
+        ("map(lambda x: x < 'a', tokens)", "not supported"),
+    ],
+)
+def test_a_program_that_is_not_defined_on_an_input_says_so(
+    bench: Bench, operation: str, program: str, sentence: str
+) -> None:
+    with pytest.raises(CallError, match=sentence):
+        bench(operation, program=program, inputs="[1, 2]")
+
+
 def test_inputs_that_do_not_fit_are_refused(bench: Bench) -> None:
     bench("rasp.compile", program=HIST, vocab="a,b", max_len=3)
     for inputs, sentence in [
