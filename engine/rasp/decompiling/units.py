@@ -74,7 +74,7 @@ def read_mlp(c: Circuits, layer: int, parts: list[Part]) -> tuple[list[Part], li
             found.extend(_flags(c, f, reads[0], inputs, some, blocks))
         for block in blocks:
             part = _block(reads, block, inputs, sizes, f)
-            if c.loose:
+            if c.loose and part.size:
                 c.simulation.extend(parts)
                 _without_unseen(c, part, sizes)
             if not part.size:
