@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SOURCE = "Towards meta-models for automated interpretability; section 6 of the reference"
 _WHERE = "rasp.train_metamodel"
 _DEVICES = Literal["auto", "cpu", "cuda", "mps"]
-CHECKPOINT_SECONDS = 20.0
+CHECKPOINT_SECONDS = {"smoke": 20.0, "published": 300.0}  # 2 MB and 60 MB
 FEWEST = 20  # programs to learn from
 
 Length = Annotated[int, Meta(ge=2, le=12)] | None
@@ -96,7 +96,7 @@ def train(params: TrainParams, ctx: Context) -> Sequence[AnyArtifact]:
         except BaseException:
             ctx.checkpoint("training", plain(training.state()))
             raise
-        if time.monotonic() - kept_at > CHECKPOINT_SECONDS:
+        if time.monotonic() - kept_at > CHECKPOINT_SECONDS[params.size]:
             ctx.checkpoint("training", plain(training.state()))
             kept_at = time.monotonic()
         if training.curves and training.curves[-1].step == training.step:
