@@ -12,10 +12,12 @@ from textual.widgets import Static
 
 from sessions.artifacts import Column, PromptRow, Prompts
 from tui.panes.base import Empty, Pane, Shown
+from tui.panes.model import COMPILED
 from tui.selection import Selection
 from tui.widgets.data_table import RowTable
 
 FEW_REJECTED = 3  # told under the chosen prompt
+OF_COMPILED = "rasp.prompts"
 
 
 class PromptsPane(Pane):
@@ -156,7 +158,17 @@ class PromptsPane(Pane):
         self.selection.change(walk=True, row=event.row, query=None, key=None)
 
     def do_make(self) -> None:
-        self.app.open_form("prompts.make", self.run_values())
+        self.app.open_form(self._making(), self.run_values())
+
+    def do_run(self) -> None:
+        self.do_make()
+
+    def _making(self) -> str:
+        """The operation that makes prompts: a compiled model knows no words, and takes inputs of its own."""
+        chosen = self.selection.now.model
+        model = self.store.loaded(chosen) if chosen is not None else None
+        compiled = self.model_family() == "transformer" and getattr(model, "architecture", "") in COMPILED
+        return OF_COMPILED if compiled and OF_COMPILED in self.store.catalogue else self.view.operation
 
     def do_file(self) -> None:
         self.app.open_form("prompts.open", self.run_values())

@@ -37,6 +37,7 @@ OPERATIONS = (
     operation("rasp.compile", "model", "program", "graph", "table"),
     operation("rasp.trace", "table", "matrix", "matrix", interactive=True),
     operation("rasp.decompile", "program", "table"),
+    operation("rasp.prompts", "prompts"),
     operation("rasp.sample", "table"),
 )
 LIBRARY: dict[str, Any] = {

@@ -336,6 +336,16 @@ async def test_a_program_goes_to_the_editor_with_the_inputs_it_was_made_for() ->
         }  # fmt: skip
 
 
+async def test_prompts_for_a_compiled_model_are_inputs_of_its_own() -> None:
+    bench = FakeBench(worked())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        for key in "ar":
+            await press(pilot, "2", key)
+            assert "rasp.prompts" in flat(bench.app)
+            await press(pilot, "escape")
+
+
 async def test_decompiling_from_the_model_view_brings_the_program_up() -> None:
     bench = FakeBench(worked())
     async with bench.app.run_test(size=(100, 30)) as pilot:
