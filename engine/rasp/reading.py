@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.operations import Context
@@ -11,7 +13,7 @@ from engine.rasp.compiled import Domain
 from engine.rasp.functions import Value
 from engine.rasp.language import SOp
 from engine.rasp.library import LIBRARY, program
-from engine.rasp.syntax import parse
+from engine.rasp.syntax import RaspSyntaxError, parse
 from sessions.artifacts import Program
 from sessions.errors import CallError
 
@@ -61,7 +63,26 @@ def read_program(ctx: Context, given: str, where: str, max_len: int | None = Non
         if name == given and max_len is not None and entry.parameters.get("max_len", max_len) < max_len:
             call = f"{name}(max_len={max_len})"
         return Source(program(call), given, given, tuple(entry.vocab), entry.max_len, entry.causal)
-    return Source(parse(given), given, "program")
+    made = _parsed(given)
+    return Source(made, given, made.name if made.name != made.default_name else "program")
+
+
+def _parsed(given: str) -> SOp:
+    """The text as a program. Who gave one word most likely meant a program of the library."""
+    try:
+        return parse(given)
+    except RaspSyntaxError as error:
+        word = re.match(r"[A-Za-z_]\w*", given)
+        if "\n" in given or word is None or not error.what.startswith(f"'{word[0]}' is not"):
+            raise
+        near = get_close_matches(word[0], LIBRARY, 1)
+        raise RaspSyntaxError(
+            f"'{word[0]}' is neither a program of the library nor an operation",
+            error.line,
+            error.column,
+            error.length,
+            f"did you mean '{near[0]}'?" if near else f"the library has {', '.join(LIBRARY)}",
+        ) from None
 
 
 def read_domain(source: Source, vocab: str, max_len: int | None, causal: bool | None, where: str) -> Domain:

@@ -36,6 +36,17 @@ def test_a_library_program_becomes_a_model_that_agrees_with_the_interpreter(benc
     assert all(widths)
 
 
+@pytest.mark.parametrize(("given", "said"), [("sortt", "did you mean 'sort'"), ("nonsense", "the library has length")])
+def test_one_unknown_word_is_looked_for_in_the_library(bench: Bench, given: str, said: str) -> None:
+    with pytest.raises(CallError, match=said):
+        bench("rasp.compile", program=given, vocab="1,2")
+
+
+def test_a_program_without_a_title_is_called_what_its_output_is_called(bench: Bench) -> None:
+    model, *_ = bench("rasp.compile", program=HIST, vocab="a,b", max_len=2)
+    assert model.title == "hist"
+
+
 def test_interpreter_and_weights_say_the_same(bench: Bench) -> None:
     bench("rasp.compile", program=HIST, vocab="a,b", max_len=4)
     (both,) = bench("rasp.run", program="@2", model="@1", inputs='[["a","b","a"],["b"]]')
