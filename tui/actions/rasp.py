@@ -27,6 +27,13 @@ RASP: tuple[Action, ...] = (
     ),
     on_pane("rasp.input", "Write an input", "Go to the input's field; enter runs it.", "a", verb="input", hint=16),
     on_pane(
+        "rasp.vocab",
+        "Write the vocabulary",
+        "Go to the field of the tokens, such as 1,2,3 or a,b,c; tab goes on to the length, enter leaves it.",
+        "V f7",
+        verb="vocab",
+    ),
+    on_pane(
         "rasp.part",
         "Variables, values, matrices",
         "Go to the next part: the variables, every s-op's values, selectors beside attention patterns.",

@@ -18,6 +18,7 @@ from sessions.artifacts import AnyArtifact, Table
 from sessions.components import Head, Mlp, parse_component
 from sessions.errors import CallError, IwbError
 from sessions.steps import Stored
+from tui.keymap import shown_key
 from tui.live import LiveQuestion
 from tui.panes.base import Pane, Shown
 from tui.panes.rasp_draft import CHECK, COMPILE, TRACE, Draft, arranged, mistake_in, of_kind, restored, sizes_of
@@ -25,6 +26,7 @@ from tui.panes.rasp_trace import Pair, Trace, outcome, trace_of
 from tui.selection import Selection
 from tui.store import Changes
 from tui.widgets.chooser import Chooser
+from tui.widgets.code_lines import Mistake
 from tui.widgets.data_table import RowTable
 from tui.widgets.heatmap import Heatmap
 from tui.widgets.rasp_editor import RaspEditor, placeholder
@@ -37,6 +39,7 @@ Part = Literal["variables", "values", "matrices"]
 PARTS: tuple[Part, ...] = ("variables", "values", "matrices")
 CAUSAL = (("", "as meant"), ("false", "all"), ("true", "back"))
 FIELDS = ("vocab", "max_len", "inputs")
+NO_VOCAB = "the vocabulary is missing"  # how `rasp.check` begins to say so
 
 
 class RaspPane(Pane):
@@ -85,12 +88,12 @@ class RaspPane(Pane):
             with Vertical(id="rasp-left"):
                 with Horizontal(classes="rasp-line"):
                     yield Static("vocab", classes="rasp-label", markup=False)
-                    yield Input(placeholder="1,2,3,4", id="rasp-vocab")
+                    yield Input(placeholder="such as 1,2,3", id="rasp-vocab")
                     yield Static("length", classes="rasp-label", markup=False)
                     yield Input(placeholder="5", id="rasp-max_len")
                 with Horizontal(classes="rasp-line"):
                     yield Static("input", classes="rasp-label", markup=False)
-                    yield Input(placeholder="[3,1,2]", id="rasp-inputs")
+                    yield Input(placeholder="such as [3,1,2]", id="rasp-inputs")
                     yield Static("attend", classes="rasp-label", markup=False)
                     yield Chooser(CAUSAL, id="rasp-causal")
                 yield RaspEditor(id="rasp-editor")
@@ -154,7 +157,7 @@ class RaspPane(Pane):
         if self._trace.values is not None:
             values.show_table(self._trace.values)
         else:
-            values.show((), (), empty=f"no input has been run: {self.app.keymap.shown('rasp.trace')} runs it")
+            values.show((), (), empty="every s-op's values stand here")
         self._draw_outcome()
         self._draw_pair()
         self._arrange()
@@ -162,6 +165,10 @@ class RaspPane(Pane):
     def _draw_outcome(self) -> None:
         said = outcome(self._trace) if self.shown is not None else ""
         old = self._outdated()
+        if not said and self._part != "variables":
+            said, old = f"no input has been run yet: {self.app.keymap.shown('rasp.trace')} runs it", ""
+        elif self._part == "matrices" and not self._trace.pairs:
+            said += "; the program has no selectors"
         parts: list[Content] = [Content(said)] if said else []
         if said and old:
             parts = [Content.styled(f"{old}: ", Style(dim=True)), *parts]
@@ -225,16 +232,24 @@ class RaspPane(Pane):
     def _draw_check(self) -> None:
         """The variables, and the mistake under its line. While a mistake stands, the table keeps the last good one."""
         table, checked = self.query_one("#rasp-variables", RowTable), self._checked
-        mistake = mistake_in(checked) if checked is not None else None
+        mistake = self._told(mistake_in(checked)) if checked is not None else None
         self.editor.show_mistake(mistake)
         if checked is not None and mistake is None:
             of = arranged(checked)
             table.show(of.columns, of.rows, empty="no variables", marked=self._rows_of_line(of, self.editor.line))
-        elif checked is None:
-            table.show((), (), empty="the variables of the program stand here as it is written")
+        elif checked is None or not table.model.rows:
+            table.show((), (), empty="the variables of the program stand here as soon as it can be read")
         self._draw_state()
         self.retitle()
         self.app.tells_anew(self)
+
+    def _told(self, mistake: Mistake | None) -> Mistake | None:
+        """A mistake as this screen puts it right: who has not said which tokens there are hears where to."""
+        if mistake is None or self._draft.vocab.strip() or not mistake.message.startswith(NO_VOCAB):
+            return mistake
+        keys = " or ".join(map(shown_key, self.app.keymap.keys("rasp.vocab")))
+        message = f"which tokens are there? {keys} goes to vocab: write 1,2,3 or a,b,c"
+        return Mistake(mistake.line, mistake.column, mistake.length, message)
 
     def _draw_state(self) -> None:
         state = self.query_one("#rasp-state", Static)
@@ -544,10 +559,14 @@ class RaspPane(Pane):
     def do_input(self) -> None:
         self.query_one("#rasp-inputs", Input).focus(scroll_visible=False)
 
+    def do_vocab(self) -> None:
+        self.query_one("#rasp-vocab", Input).focus(scroll_visible=False)
+
     def do_part(self) -> None:
         """The variables, the values of an input, the matrices."""
         self._part = PARTS[(PARTS.index(self._part) + 1) % len(PARTS)]
         self._arrange()
+        self._draw_outcome()
         if not isinstance(self.app.focused, TextArea):
             self._focus_part()
         self.retitle()
@@ -565,6 +584,7 @@ class RaspPane(Pane):
         if self._part == "variables":
             self._part = "values"
             self._arrange()
+            self._draw_outcome()
         self.app.start(TRACE, self._draft.traced_with(self._model()))
 
     def _model(self) -> int | None:

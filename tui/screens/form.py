@@ -9,7 +9,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input, Static, TextArea
 
 from sessions.errors import CallError, IwbError
 from sessions.parameters import FieldInfo, OperationInfo
@@ -17,6 +17,7 @@ from tui.actions import Scope
 from tui.form import FormField, Read, field_named, fields_of, read
 from tui.screens.overlay import Overlay
 from tui.widgets.chooser import Chooser
+from tui.widgets.rasp_editor import RaspEditor
 
 SEED = FieldInfo(name="seed", type="int", help="seed of the step's random numbers", default=0, minimum=0)
 
@@ -32,6 +33,8 @@ class FormScreen(Overlay[None]):
     FormScreen .line:focus-within .name { color: $accent; text-style: bold; }
     FormScreen .line > Input:focus, FormScreen .line > Chooser:focus { background: $accent 35%; }
     FormScreen .line > Input, FormScreen .line > Chooser { width: 1fr; }
+    FormScreen .line.-tall { height: 6; }
+    FormScreen RaspEditor { width: 1fr; height: 6; background: $foreground 10%; }
     FormScreen .error { color: $text-error; padding: 0 0 0 18; height: auto; display: none; }
     FormScreen .error.-shown { display: block; }
     FormScreen #about { height: auto; max-height: 4; color: $text-muted; margin: 0 0 1 0; }
@@ -61,7 +64,7 @@ class FormScreen(Overlay[None]):
         yield Static(self._info.summary + source, id="about", markup=False)
         with VerticalScroll(id="fields", can_focus=False):
             for field in self._fields:
-                with Horizontal(classes="line"):
+                with Horizontal(classes="line -tall" if "\n" in field.start else "line"):
                     yield Static(field.info.name + ("*" if field.info.required else ""), classes="name", markup=False)
                     yield self._widget(field)
                 yield Static(classes="error", id=f"error-{field.info.name}", markup=False)
@@ -72,6 +75,8 @@ class FormScreen(Overlay[None]):
         name = f"field-{field.info.name}"
         if field.choices or field.info.type == "artifact":
             return Chooser(field.choices, field.start, id=name)
+        if "\n" in field.start:  # a program of several lines, which a field of one line would garble
+            return RaspEditor(text=field.start, id=name)
         return Input(field.start, placeholder=_brief(field.info), id=name)
 
     def on_mount(self) -> None:
@@ -87,8 +92,8 @@ class FormScreen(Overlay[None]):
         found = {}
         for field in self._fields:
             widget = self.query_one(f"#field-{field.info.name}")
-            assert isinstance(widget, Input | Chooser)
-            found[field.info.name] = widget.value
+            assert isinstance(widget, Input | Chooser | RaspEditor)
+            found[field.info.name] = widget.text if isinstance(widget, RaspEditor) else widget.value
         return found
 
     def on_descendant_focus(self) -> None:
@@ -109,6 +114,9 @@ class FormScreen(Overlay[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._mark((event.input.id or "").removeprefix("field-"), "")
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        self._mark((event.text_area.id or "").removeprefix("field-"), "")
 
     def on_chooser_changed(self, event: Chooser.Changed) -> None:
         self._mark((event.chooser.id or "").removeprefix("field-"), "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sessions.artifacts import AnyArtifact, Axis, Column, Graph, Matrix, Model, Node, Program, Table, Verdict
+from sessions.artifacts import AnyArtifact, Axis, Column, Edge, Graph, Matrix, Model, Node, Program, Table, Verdict
 from sessions.components import Embed, Head, Logits, Mlp
 from sessions.parameters import FieldInfo, OperationInfo
 
@@ -100,7 +100,8 @@ def compiled() -> tuple[AnyArtifact, ...]:
         Node("embed", "embed", 0, Embed()), Node("L0H0", "L0H0 hist", 1, Head(0, 0)),
         Node("mlp0", "mlp0 hist", 2, Mlp(0)), Node("logits", "logits", 3, Logits()),
     )  # fmt: skip
-    return model, program(), Graph(title="true circuit", nodes=nodes, edges=()), checked({"program": TEXT})[0]
+    edges = (Edge("embed", "L0H0"), Edge("L0H0", "mlp0"), Edge("mlp0", "logits"))
+    return model, program(), Graph(title="true circuit", nodes=nodes, edges=edges), checked({"program": TEXT})[0]
 
 
 def program(*, decompiled: bool = False) -> Program:

@@ -112,7 +112,10 @@ async def test_the_mark_stands_under_its_column_where_the_sentence_does_not_fit_
         await settle(pilot)
         await written(pilot, bench, content.TEXT)
         area = editor(bench)
-        for message in ("too long", "a sentence that is much too long for the room to the right or to the left of its mark"):
+        for message in (
+            "too long",
+            "a sentence that is much too long for the room to the right or to the left of its mark",
+        ):
             area.show_mistake(Mistake(1, area.size.width - area.gutter_width - 3, 1, message))
             first = area._mistake_lines[0]
             assert first.index("^") == area.size.width - 4
@@ -179,6 +182,18 @@ async def test_compiling_is_a_step_with_the_text_and_its_inputs() -> None:
         wanted = {"program": content.TEXT, "vocab": "a,b", "max_len": "3"}
         ran = [question for question in bench.engine.asked if question[0] == "run"]
         assert ran == [("run", "rasp.compile", wanted, 0)]
+
+
+async def test_the_form_takes_a_program_of_several_lines_as_it_is() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await written(pilot, bench, content.TEXT)
+        await press(pilot, "escape", "r")
+        assert "hist = selector_width(same)" in screen_text(bench.app)
+        await press(pilot, "f10")
+        asked = [question for question in bench.engine.asked if question[0] == "run"]
+        assert asked == [("run", "rasp.compile", {"program": content.TEXT.strip()}, 0)]
 
 
 async def test_a_program_of_the_library_to_start_from() -> None:

@@ -16,7 +16,7 @@ from tui.keymap import Config
 from tui.views import VIEWS
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
-KEYS = {view.id: view.key for view in VIEWS}
+KEYS = {view.id: view.key for view in VIEWS if view.id != "rasp"}  # that one is in test_rasp.py
 Compare = Callable[[Any], None]
 
 # What is selected in each view: a telling head, its pair of tokens, the step that made the circuit.
