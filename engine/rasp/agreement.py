@@ -12,7 +12,8 @@ from engine.rasp.compiled import Domain
 from engine.rasp.functions import Value
 
 MOST_INPUTS = 20_000  # tried one by one; beyond it a sample
-CLOSE = 1e-3  # numbers of a float32 forward pass; the values of a program lie further apart
+CLOSE = 1e-3  # absolute, for numbers of a float32 forward pass; the values of a program lie further apart
+ROUNDING = 1e-5  # relative: a hundred roundings of float32
 
 Outputs = Sequence[Sequence[Value] | None]  # per input, a value per position; None: not defined on that input
 
@@ -38,26 +39,27 @@ def inputs_of(
     domain: Domain, rng: np.random.Generator, most: int = MOST_INPUTS
 ) -> tuple[list[tuple[Value, ...]], bool]:
     """All inputs, shortest first, and True; or, where there are more than `most`, a sample without repetition in which
-    every length is drawn equally often (as far as there are enough), and False."""
+    every length has an equal share (short ones as far as there are any; the longest takes the rest), and False."""
     if count(domain) <= most:
         lengths = range(1, domain.max_len + 1)
         return [x for n in lengths for x in itertools.product(domain.vocab, repeat=n)], True
     found: dict[tuple[int, ...], None] = {}
     for n in range(1, domain.max_len + 1):
-        rows = rng.integers(len(domain.vocab), size=(most // domain.max_len, n))
+        share = most // domain.max_len if n < domain.max_len else most - len(found)
+        rows = rng.integers(len(domain.vocab), size=(share, n))
         found.update(dict.fromkeys(map(tuple, rows.tolist())))
     return [tuple(domain.vocab[i] for i in row) for row in found], False
 
 
 def same(a: Value, b: Value, tolerance: float = CLOSE) -> bool:
-    """Equal, or numbers that differ by less than the tolerance (relative beyond 1). Whole numbers are categories: 3000
-    is not 3001."""
+    """Equal, or numbers that differ by less than the tolerance and rounding. Whole numbers are categories: 3000 is not
+    3001."""
     if a is None or b is None:
         return a is b
     if isinstance(a, int) and isinstance(b, int):
         return a == b
     if isinstance(a, int | float) and isinstance(b, int | float):
-        return abs(a - b) <= tolerance * max(1.0, abs(a))
+        return abs(a - b) <= tolerance + ROUNDING * abs(a)
     return bool(a == b)
 
 

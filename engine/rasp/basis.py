@@ -1,5 +1,5 @@
 """A compiled model in another basis of the residual stream: what writes is multiplied by one matrix, what reads by
-another. Products of a reader and a writer, and so everything the model computes, change as little as dec follows enc."""
+another. Where the two are inverse to each other, products of readers and writers stay, and so does the function."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """LayerNorm before every block that leaves the function as it is.
 
 Every direction gets a mirror that holds its negative, so the mean is zero; an anchor pair +K, -K, written by the
-embedding, makes the variance nearly constant: LN(x) = x sqrt(2 K^2 / D) / sqrt((2 |x|^2 + 2 K^2) / D) after the gain, so
-what is read is x (1 - e) with e <= |x|^2 / (2 K^2).
+embedding, makes the variance nearly constant: after the gain LN(x) = x sqrt(2 K^2 / D) / sqrt((2 |x|^2 + 2 K^2) / D),
+so what is read is x (1 - e) with e <= |x|^2 / (2 K^2).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.operations import Operation
+from engine.rasp.benchmark_operations import OPERATIONS as BENCHMARK
 from engine.rasp.compile_operations import CheckParams, CompileParams, check, compile_
 from engine.rasp.decompile_operations import DecompileParams, decompile
 from engine.rasp.metamodel_operations import OPERATIONS as METAMODEL
@@ -76,6 +77,7 @@ OPERATIONS: tuple[Operation, ...] = (
         function=prompts,
     ),
     *SAMPLING,
+    *BENCHMARK,
     *METAMODEL,
     *TRANSFORMER_PROGRAMS,
 )

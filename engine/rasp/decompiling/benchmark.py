@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from engine.rasp.compiled import Compiled, Domain
+from engine.rasp.compiled import Domain
 from engine.rasp.compiler import compile_program
 from engine.rasp.compression import compressed
-from engine.rasp.decompiling.decompiler import Decompiled, decompile
+from engine.rasp.decompiling.decompiler import decompile
 from engine.rasp.language import SOp
 from engine.rasp.model import to_config, to_labels
 from engine.rasp.printing import to_text
 from engine.rasp.rotation import rotated
 
 KEEPS = (1.0, 0.9, 0.8, 0.7)
+
+
+class Outcome(NamedTuple):
+    """One model, read back."""
+
+    faithful: bool  # its own outputs survived what was done to it, on more than 99 % of inputs
+    found: bool  # there is a program
+    verified: bool  # with the same outputs on every input tried
+    exact: bool  # with the same weights when it is compiled again
+    same_text: bool  # word for word as it was
+    milliseconds: float
 
 
 class Row(NamedTuple):
@@ -47,57 +58,66 @@ def benchmark(
 
     `progress(done, total)` after every model. CallError: a program that does not compile for the domain.
     """
-    models = [(program, compile_program(program, domain)) for program in programs]
-    conditions = ["sparse", "rotated", *(f"{keep:.0%} of directions kept" for keep in keeps)]
     rows = []
-    done, total = 0, len(conditions) * len(models)
-    for condition, changed in zip(conditions, [_as_is, _rotated, *map(_kept, keeps)], strict=True):
-        found: list[tuple[SOp, Decompiled, bool]] = []
-        for program, compiled in models:
-            model, faithful = changed(compiled, rng)
-            found.append((program, decompile(to_config(model), model.state, to_labels(model), rng=rng), faithful))
+    conditions: list[float | None] = [None, 1.0, *keeps]
+    done, total = 0, len(conditions) * len(programs)
+    for number, keep in enumerate(conditions):
+        found: list[Outcome] = []
+        for program in programs:
+            found += outcomes([program], domain, keep, rng, whole=number == 1)
             done += 1
             progress(done, total)
         if found:
-            rows.append(_row(condition, found))
+            rows.append(summary(condition_name(keep, whole=number == 1), found))
     return rows
 
 
-def _as_is(compiled: Compiled, rng: np.random.Generator) -> tuple[Compiled, bool]:
-    return compiled, True
+def condition_name(keep: float | None, *, whole: bool = False) -> str:
+    """In words: None is the model as compiled; `whole` a rotated one that keeps everything, unprojected."""
+    return "sparse" if keep is None else "rotated" if whole else f"{keep:.0%} of directions kept"
 
 
-def _rotated(compiled: Compiled, rng: np.random.Generator) -> tuple[Compiled, bool]:
-    return rotated(compiled, rng), True
+def outcomes(
+    programs: Sequence[SOp], domain: Domain, keep: float | None, rng: np.random.Generator, *, whole: bool = False
+) -> list[Outcome]:
+    """Each program compiled, changed, and read back. Independent of each other but for the generator's state."""
+    found = []
+    for program in programs:
+        model, faithful = compile_program(program, domain), True
+        if whole:
+            model = rotated(model, rng)
+        elif keep is not None:
+            model, fidelity = compressed(rotated(model, rng), float(keep), rng)
+            faithful = fidelity.inputs_same > 0.99
+        read = decompile(to_config(model), model.state, to_labels(model), rng=rng)
+        verified = read.verification.holds
+        found.append(
+            Outcome(
+                faithful,
+                read.program is not None,
+                verified,
+                verified and read.verification.kind == "weights",
+                read.program is not None and to_text(read.program) == to_text(program),
+                read.milliseconds,
+            )
+        )
+    return found
 
 
-def _kept(keep: float) -> Callable[[Compiled, np.random.Generator], tuple[Compiled, bool]]:
-    def changed(compiled: Compiled, rng: np.random.Generator) -> tuple[Compiled, bool]:
-        model, fidelity = compressed(rotated(compiled, rng), float(keep), rng)
-        return model, fidelity.inputs_same > 0.99
-
-    return changed
-
-
-def _row(condition: str, found: Sequence[tuple[SOp, Decompiled, bool]]) -> Row:
-    verified = [d.verification.holds for _, d, _ in found]
-    kept = [v for v, (_, _, faithful) in zip(verified, found) if faithful]
-    programs = [d.program for _, d, _ in found]
-    times = [d.milliseconds for _, d, _ in found]
-
-    def share(of: Iterator[bool]) -> float:
-        return float(np.mean(list(of)))
-
+def summary(condition: str, found: Sequence[Outcome]) -> Row:
+    """Shares of what became of the models."""
+    kept = [o.verified for o in found if o.faithful]
+    times = [o.milliseconds for o in found]
     return Row(
         condition,
         len(found),
-        share(faithful for _, _, faithful in found),
-        share(d.verification.holds and d.verification.kind == "weights" for _, d, _ in found),
-        share(iter(verified)),
+        float(np.mean([o.faithful for o in found])),
+        float(np.mean([o.exact for o in found])),
+        float(np.mean([o.verified for o in found])),
         float(np.mean(kept)) if kept else 0.0,
-        share(p is not None and to_text(p) == to_text(program) for p, (program, _, _) in zip(programs, found)),
-        share(p is not None and not v for p, v in zip(programs, verified)),
-        share(p is None for p in programs),
+        float(np.mean([o.same_text for o in found])),
+        float(np.mean([o.found and not o.verified for o in found])),
+        float(np.mean([not o.found for o in found])),
         float(np.median(times)),
         max(times),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sessions.artifacts import Graph, Matrix, Model, Program, Prompts, Table
+from sessions.artifacts import Graph, Matrix, Model, Program, Prompts, Series, Table
 from sessions.errors import CallError
 from tests.engine.rasp.conftest import Bench
 
@@ -181,3 +181,16 @@ def test_a_model_that_was_not_compiled_is_refused(bench: Bench) -> None:
     bench("models.load", source="zoo:induction")
     with pytest.raises(CallError, match="not a compiled model"):
         bench("rasp.decompile", model="@1")
+
+
+def test_sampled_programs_come_back_from_their_weights(bench: Bench) -> None:
+    (table,) = bench("rasp.benchmark", n=6, length=4, dense=None, seed=2)
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["sparse", "rotated"]
+    assert [row[1:3] for row in table.rows] == [(6, 1.0), (6, 1.0)]
+    table, curve = bench("rasp.benchmark", n=4, length=4, dense=0.9, more="[0.5]", seed=2)
+    assert isinstance(curve, Series)
+    np.testing.assert_allclose(curve.x, [0.5, 0.9])
+    assert curve.curves[0].y[0] <= curve.curves[0].y[1]
+    with pytest.raises(CallError, match="no shares"):
+        bench("rasp.benchmark", n=4, more="[2]")
