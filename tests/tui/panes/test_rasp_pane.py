@@ -106,6 +106,19 @@ async def test_a_mistake_stands_under_its_line_and_the_good_table_stays() -> Non
         assert len(variables(bench).model.rows) == 2
 
 
+async def test_who_has_not_said_which_tokens_there_are_hears_which_key_goes_there() -> None:
+    bench = FakeBench(FakeFile())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8")
+        missing = Mistake(10**6, 1, 1, "the vocabulary is missing; give vocab=a,b,c or vocab=1,2,3")
+        told = pane(bench)._told(missing)
+        assert told is not None
+        assert told.message == "which tokens are there? V or f7 goes to vocab: write 1,2,3 or a,b,c"
+        await press(pilot, "V")
+        assert bench.app.focused is pane(bench).query_one("#rasp-vocab", Input)
+
+
 async def test_the_mark_stands_under_its_column_where_the_sentence_does_not_fit_beside_it() -> None:
     bench = FakeBench(FakeFile())
     async with bench.app.run_test(size=(100, 30)) as pilot:
