@@ -30,7 +30,7 @@ RASP: tuple[Action, ...] = (
         "rasp.vocab",
         "Write the vocabulary",
         "Go to the field of the tokens, such as 1,2,3 or a,b,c; tab goes on to the length, enter leaves it.",
-        "V f7",
+        "V f3",
         verb="vocab",
     ),
     on_pane(

@@ -114,8 +114,8 @@ async def test_who_has_not_said_which_tokens_there_are_hears_which_key_goes_ther
         missing = Mistake(10**6, 1, 1, "the vocabulary is missing; give vocab=a,b,c or vocab=1,2,3")
         told = pane(bench)._told(missing)
         assert told is not None
-        assert told.message == "which tokens are there? V or f7 goes to vocab: write 1,2,3 or a,b,c"
-        await press(pilot, "V")
+        assert told.message == "which tokens are there? V or f3 goes to vocab: write 1,2,3 or a,b,c"
+        await press(pilot, "e", "f3")  # while writing, too
         assert bench.app.focused is pane(bench).query_one("#rasp-vocab", Input)
 
 
