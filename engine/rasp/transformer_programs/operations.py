@@ -260,6 +260,7 @@ def _program(structure: Structure, source: str, stored: Stored, verdicts: tuple[
         facts={
             "task": f"{structure.task}: {structure.summary}",
             "network": _words(stored.shape),
+            "symbols": list(stored.task.symbols),
             "left out, because nothing depends on it": list(structure.dropped),
             "tables made from": "every input" if structure.enumerated else "a sample of the inputs",
         },
@@ -295,6 +296,9 @@ def run_program(params: RunParams, ctx: Context) -> Sequence[AnyArtifact]:
     tokens = [str(token) for token in params.tokens]
     if not 1 <= len(tokens) <= MOST_POSITIONS // 4:
         raise CallError(f"{len(tokens)} tokens", "tokens", f"give 1 to {MOST_POSITIONS // 4:,}")
+    known = program.facts.get("symbols") or tokens
+    if strange := next((token for token in tokens if token not in known), None):
+        raise CallError(f"'{strange}' is no token of this program", "tokens", f"use {', '.join(map(str, known))}")
     symbols = tuple(dict.fromkeys(tokens))
     codes = np.array([[symbols.index(token) for token in tokens]], dtype=np.int64)
     outputs, variables = ProgramText(program.source).trace(symbols, codes)

@@ -90,6 +90,8 @@ def test_from_a_task_to_checked_python() -> None:
     assert table.summary == f"1 0 1 gives {' '.join(row[-1] for row in table.rows[1:])}"
     with pytest.raises(CallError, match="tokens"):
         work(RUN, desk, program="@2", tokens=[])
+    with pytest.raises(CallError, match="'z' is no token of this program"):
+        work(RUN, desk, program="@2", tokens=["z"])
     with pytest.raises(CallError, match="not a Python program"):
         work(RUN, desk, program="@1", tokens=[1])
 
