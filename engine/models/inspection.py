@@ -98,7 +98,8 @@ def held_numbers(headers: Mapping[str, StoredTensor], config: dict[str, Any]) ->
 
 
 def _rows(shape: TransformerConfig, numbers: int) -> list[Row]:
-    heads = f"{shape.n_layers} layers x {shape.n_heads} heads"
+    heads = f"{shape.n_layers} layer{'s' if shape.n_layers != 1 else ''} x {shape.n_heads} head"
+    heads += "s" if shape.n_heads != 1 else ""
     if shape.n_kv_heads not in (0, shape.n_heads):
         heads += f" ({shape.n_kv_heads} key/value)"
     mlp = f"MLP {shape.d_mlp}" if shape.d_mlp else "attention only"

@@ -120,7 +120,8 @@ def _outline(config: dict[str, Any]) -> str:
 
 
 def shape_in_words(config: TransformerConfig) -> str:
-    layers = f"{config.n_layers} layer{'s' if config.n_layers != 1 else ''} x {config.n_heads} heads"
+    layers = f"{config.n_layers} layer{'s' if config.n_layers != 1 else ''} x {config.n_heads} head"
+    layers += "s" if config.n_heads != 1 else ""
     return f"{layers}{'' if config.d_mlp else ', attention only'}, width {config.d_model}"
 
 

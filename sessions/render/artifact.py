@@ -38,14 +38,14 @@ def heading(artifact: AnyArtifact, *, width: int = 100, ascii_only: bool = False
     lines = wrapped(f"{artifact.title} ({artifact.kind})", style)
     if artifact.summary:
         lines += wrapped(artifact.summary, style)
-    if artifact.facts:
-        facts = style.dot.join(f"{name} {fact(value)}" for name, value in artifact.facts.items())
-        lines += wrapped(facts, style, "  ")
+    facts = [f"{name} {fact(value)}" for name, value in artifact.facts.items() if value not in (None, "", [], (), {})]
+    if facts:
+        lines += wrapped(style.dot.join(facts), style, "  ")
     return printable("\n".join(lines), ascii_only=ascii_only)
 
 
 def fact(value: Any) -> str:
-    """A fact's value as text: floats short, switches by those that are on, lists of records by their number, else JSON."""
+    """A fact's value as text: floats short, switches by those that are on, records by their number, else JSON."""
     match value:
         case str():
             return value
@@ -55,6 +55,8 @@ def fact(value: Any) -> str:
             return f"{value:.6g}"
         case dict() if value and all(isinstance(item, bool) for item in value.values()):
             return " + ".join(name for name, item in value.items() if item) or "none"
+        case dict() if value and all(isinstance(item, str | int | float) for item in value.values()):
+            return ", ".join(f"{name} {fact(item)}" for name, item in value.items())
         case list() | tuple() if value and all(isinstance(item, dict) for item in value):
             return f"({len(value)})"  # records for the screen; `iwb show --json` has them
         case _:

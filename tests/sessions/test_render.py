@@ -154,6 +154,13 @@ def test_to_fit_headings_are_broken_before_anything_is_cut() -> None:
     assert "…" in body(table, width=24)
 
 
+def test_facts_that_say_nothing_are_left_out_and_numbers_in_them_are_short() -> None:
+    facts = {"unread": [], "error": None, "fidelity": {"kept": 4, "explained": 0.7585392264626856}, "causal": False}
+    assert heading(Text(title="t", markdown="", facts=facts)).splitlines()[1:] == [
+        "fidelity kept 4, explained 0.758539 · causal no"
+    ]
+
+
 def test_switches_among_the_facts_are_said_by_those_that_are_on() -> None:
     facts = {"processing": {"fold_ln": True, "center": False}, "none_of": {"a": False}}
     assert heading(Text(title="t", markdown="", facts=facts)).splitlines()[1] == "processing fold_ln · none_of none"
