@@ -94,7 +94,7 @@ def test_a_changed_file_is_other_work(worker: Worker, tmp_path: Path) -> None:
 
 
 def test_cancel_keeps_what_is_done_and_resume_does_only_the_rest(working: Worker, session: SessionFile) -> None:
-    step = working.submit("test.count", {"n": 30, "pause": 0.01}).result().step
+    step = working.submit("test.count", {"n": 30, "pause": 0.05}).result().step
     wait_until(lambda: len(counted) >= 3)
     working.cancel(step)
     wait_until(lambda: session.step(step).status == "cancelled")
