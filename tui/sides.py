@@ -124,7 +124,8 @@ class Inspector(VerticalScroll):
         shown = self._pane.shown
         if shown is not None:  # the conditions that the view has not told itself
             told = parts[0].plain
-            facts = [f"{k}: {_plain(v)}" for k, v in shown.artifact.facts.items() if f"{k}: " not in told]
+            facts_of = {k: v for k, v in shown.artifact.facts.items() if v not in (None, "", [], (), {})}
+            facts = [f"{k}: {_plain(v)}" for k, v in facts_of.items() if f"{k}: " not in told]
             parts.append(Content("\n".join(facts)))
         store = self.bench.investigation.store
         if shown is not None and shown.stored is not None:

@@ -110,4 +110,4 @@ def defined(
 def in_words(domain: Domain, exhaustive: bool) -> str:
     extent = f"{count(domain):,} inputs" if exhaustive else f"a sample of the {count(domain):,} inputs"
     kind = "all " if exhaustive else ""
-    return f"{kind}{extent} of up to {domain.max_len} of {len(domain.vocab)} values"
+    return f"{kind}{extent} of up to {domain.max_len} tokens out of {len(domain.vocab)}"
