@@ -20,7 +20,6 @@ from sessions.errors import CallError, IwbError
 
 from .units import die, fail, sleep, square, surroundings
 
-
 ROOT = Path(__file__).parents[2]
 
 
