@@ -199,8 +199,12 @@ class _Writing:
     def _check_manifest(self) -> None:
         path = self.folder / MANIFEST
         if path.exists() and (there := read_manifest(self.folder)).plan != self.plan:
+            old, new = msgspec.structs.asdict(there.plan), msgspec.structs.asdict(self.plan)
+            other = ", ".join(f"{name}={old[name]}" for name in old if old[name] != new[name])
             raise CallError(
-                "the folder holds a dataset with other settings", str(self.folder), f"it was made with {there.plan}"
+                f"the folder holds a dataset with other settings ({other})",
+                str(self.folder),
+                "give the same, or another folder",
             )
 
     def _manifest(self) -> Manifest:
