@@ -88,12 +88,12 @@ class RaspPane(Pane):
             with Vertical(id="rasp-left"):
                 with Horizontal(classes="rasp-line"):
                     yield Static("vocab", classes="rasp-label", markup=False)
-                    yield Input(placeholder="such as 1,2,3", id="rasp-vocab")
+                    yield Input(placeholder="like 1,2,3", id="rasp-vocab")
                     yield Static("length", classes="rasp-label", markup=False)
                     yield Input(placeholder="5", id="rasp-max_len")
                 with Horizontal(classes="rasp-line"):
                     yield Static("input", classes="rasp-label", markup=False)
-                    yield Input(placeholder="such as [3,1,2]", id="rasp-inputs")
+                    yield Input(placeholder="like [3,1,2]", id="rasp-inputs")
                     yield Static("attend", classes="rasp-label", markup=False)
                     yield Chooser(CAUSAL, id="rasp-causal")
                 yield RaspEditor(id="rasp-editor")
