@@ -1,8 +1,11 @@
 """From the weights of a compiled model back to its program (section 7 of the reference).
 
     weights --products--> parts: what every head and group of hidden units does to codes and numbers
-            (circuits.py, heads.py, units.py, blocks.py; parts.py says what is found)
-    parts --naming--> values, functions, comparisons (candidates.py, naming.py) --> program
+            (circuits.py, simulation.py: what vectors are read as; parts.py: what is found)
+            heads: heads.py
+            hidden units: hidden_layer.py --> groups (units.py) --> tables of codes (lookups.py, blocks.py),
+            or steps and sums of numbers (thresholds.py, axes.py)
+    parts --naming--> values, functions, comparisons (forms.py, candidates.py, predicates.py, naming.py) --> program
     program --verification--> compiled again and compared weight for weight, or run on every input
 
 Readers and writers of the residual stream are only ever met as products, which no change of basis alters. The residual

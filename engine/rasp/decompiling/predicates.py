@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.rasp.attention import matrix
-from engine.rasp.decompiling.candidates import TABLE, parsed, text_of, tuple_of
+from engine.rasp.decompiling.forms import TABLE, parsed, text_of, tuple_of
 from engine.rasp.decompiling.parts import Bools
 from engine.rasp.functions import Function
 from engine.rasp.language import Comparison, Predicate
