@@ -140,27 +140,27 @@ def _parts(found: Decompiled, records: Sequence[dict[str, Any]], title: str, fac
         columns=(
             Column("line", "int"),
             Column("s-op", "text"),
-            Column("operation", "text"),
-            Column("encoding", "text"),
             Column("component", "text"),
             Column("units", "text", help="hidden units of the MLP, the last not included"),
             Column("directions", "text", help="residual directions; none where the basis is turned"),
             Column("what was read", "text"),
             Column("as well", "text", help="what the weights do not tell from the one chosen"),
             Column("whole", "bool"),
+            Column("operation", "text"),
+            Column("encoding", "text"),
         ),
         rows=tuple(
             (
                 record["line"] or None,
                 record["name"],
-                line.op,
-                line.encoding,
                 ", ".join(record["components"]),
                 ", ".join(f"{u.start}:{u.stop}" for u in line.units),
                 _ranges(line.dims),
                 line.how,
                 "; ".join(line.alternatives),
                 line.read,
+                line.op,
+                line.encoding,
             )
             for line, record in zip(found.lines, records)
         ),

@@ -10,6 +10,9 @@ from sessions.render.layout import Style, columns, wrapped
 from sessions.render.layout import cells as wide
 from sessions.render.numbers import column
 
+READABLE = 24  # cells that a text is given before further columns are
+LEAST_COLUMNS = 4
+
 
 def table(artifact: Table, style: Style) -> list[str]:
     if not artifact.rows:
@@ -18,8 +21,27 @@ def table(artifact: Table, style: Style) -> list[str]:
     header = [c.name + (f" [{c.unit}]" if c.unit else "") for c in artifact.columns]
     numeric = [c.type in ("int", "float") for c in artifact.columns]
     by_column = [cells(artifact, i, shown) for i in range(len(artifact.columns))]
-    lines = columns(header, list(zip(*by_column)), style, numeric=numeric)
-    return lines + _more(len(shown), len(artifact.rows), "rows")
+    fit = _fitting(header, by_column, numeric, style)
+    lines = columns(header[:fit], list(zip(*by_column[:fit])), style, numeric=numeric[:fit])
+    lines += _more(len(shown), len(artifact.rows), "rows")
+    if fit < len(header):
+        lines += wrapped(f"columns left out: {', '.join(header[fit:])} (--json has them)", style, "  ")
+    return lines
+
+
+def _fitting(header: Sequence[str], by_column: Sequence[Sequence[str]], numeric: Sequence[bool], style: Style) -> int:
+    """How many columns, from the left, have room for a number's width or some words each. What is cut to a few letters
+    says nothing; the first columns are there in any case."""
+    used = fit = 0
+    for name, values, number in zip(header, by_column, numeric):
+        needed = max([1, *map(wide, values)])
+        words = max([1, *map(wide, name.split())])
+        used += max(needed, words) if number else max(min(needed, READABLE), min(words, READABLE))
+        if used > style.width and fit >= LEAST_COLUMNS:
+            break
+        used += 2
+        fit += 1
+    return fit
 
 
 def cells(artifact: Table, index: int, rows: Sequence[Sequence[Any]]) -> list[str]:

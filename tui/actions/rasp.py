@@ -35,7 +35,7 @@ RASP: tuple[Action, ...] = (
     ),
     on_pane(
         "rasp.part",
-        "Variables, values, matrices",
+        "Values, matrices",
         "Go to the next part: the variables, every s-op's values, selectors beside attention patterns.",
         "v f8",
         verb="part",

@@ -217,7 +217,8 @@ class AttentionPane(Pane):
             return "patterns need a model and prompts"
         model = self.store.loaded(now.model)
         if isinstance(model, Model) and model.family != "transformer":
-            return f"{model.source} is a recurrent network and has no attention"
+            kind = "a recurrent network" if model.family == "rnn" else model.architecture.replace("-", " ")
+            return f"{model.title} is {kind} and has no attention patterns to ask for"
         if self.store.horizon is not None:
             return "while replaying nothing is computed"
         if self.investigation.client is None or OPERATION not in self.store.catalogue:

@@ -31,7 +31,12 @@ from tui.widgets.scatter import Scatter
 WIDE, TALL = 96, 24  # from this size on all parts stand beside each other
 TOWERING = 36  # and from this height on, in a narrower view, below each other
 PARTS = ("code", "automaton", "states")
-DECOMPILE = "rasp.decompile"
+# What makes a program of such a model, and its parameter for the model. Recurrent networks: the view's own.
+MAKES = {
+    "transformer": ("rasp.decompile", "model"),
+    "transformer_program": ("transformer_programs.convert", "model"),
+    "metamodel": ("rasp.decode", "metamodel"),
+}
 
 
 class ProgramPane(Pane):
@@ -65,11 +70,13 @@ class ProgramPane(Pane):
         appears = "Here stands the program read from a network, Python or RASP, with what it was checked against."
         if self.selection.now.model is None:
             return Empty(appears, "It needs a recurrent network, such as zoo:rnn/Parity_Last3.", "view.model")
-        if self.model_family() not in ("", "rnn"):
-            why = (
-                "The chosen model is a transformer: if it was compiled from RASP, its program can be read back; "
-                "a Python program is read from a recurrent network, bundled or your own."
-            )
+        why = {
+            "transformer": "The chosen model is a transformer: if it was compiled from RASP, its program can be read "
+            "back; a Python program is read from a recurrent network, bundled or your own.",
+            "transformer_program": "The chosen model was trained to be a program: it can be written in Python.",
+            "metamodel": "The chosen model writes programs for others' weights: rasp.decode asks it.",
+        }.get(self.model_family())
+        if why:
             return Empty(appears, why, "view.run")
         return Empty(appears, "No program has been made of this network yet.", "view.run")
 
@@ -261,9 +268,10 @@ class ProgramPane(Pane):
             await self.app.open_in_rasp(self.program.source, self.program.facts)
 
     def do_run(self) -> None:
-        """A transformer is decompiled, any other network extracted."""
-        if self.model_family() == "transformer" and DECOMPILE in self.store.catalogue:
-            self.app.open_form(DECOMPILE, {"model": f"@{self.selection.now.model}"})
+        """A transformer is decompiled, a recurrent network extracted, a Transformer Program written down."""
+        operation, parameter = MAKES.get(self.model_family(), ("", ""))
+        if operation in self.store.catalogue:
+            self.app.open_form(operation, {parameter: f"@{self.selection.now.model}"})
         else:
             super().do_run()
 
