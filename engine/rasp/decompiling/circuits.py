@@ -141,7 +141,7 @@ class Circuits:
         """What the members' readings are worth together is right; which of them has what share is not. A column that
         one of them alone explains is given to it; else each keeps its own less the smallest. Changes `found`, and
         gives the constants."""
-        rows = np.unique(np.stack([self.simulation.column(i) for i in members], axis=1), axis=0)
+        rows = self.simulation.together(members)
         total = np.zeros((len(rows), found[members[0]].shape[1]))
         for k, i in enumerate(members):
             if parts[i].encoding == "categorical":

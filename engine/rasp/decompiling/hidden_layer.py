@@ -43,8 +43,7 @@ def ever_on(c: Circuits, f: HiddenLayer) -> Bools:
     """Units that are on for some input; with projected weights, others are about codes that do not occur."""
     if not c.loose:
         return np.ones(len(f.one), dtype=bool)
-    columns = [c.simulation.column(i) for i in range(len(f.parts))]
-    rows = np.unique(np.stack(columns, axis=1), axis=0)
+    rows = c.simulation.together(range(len(f.parts)))
     before = np.broadcast_to(f.one, (len(rows), len(f.one))).copy()
     for k, (part, reading) in enumerate(zip(f.parts, f.readings)):
         if part.encoding == "categorical":

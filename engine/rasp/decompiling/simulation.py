@@ -24,6 +24,7 @@ class Simulation:
         shares = [INPUTS if n == max_len else INPUTS // 8 for n in lengths]
         self._inputs: list[Ints] = [rng.integers(vocab, size=(count, n)) for count, n in zip(shares, lengths)]
         self._values: list[list[Floats]] = []  # per part
+        self._together: dict[tuple[int, ...], Floats] = {}
 
     def extend(self, parts: Sequence[Part]) -> None:
         """Runs the parts that have not run yet; each reads earlier ones only."""
@@ -32,6 +33,16 @@ class Simulation:
 
     def column(self, part: int) -> Floats:
         return np.concatenate([values.ravel() for values in self._values[part]])
+
+    def together(self, parts: Sequence[int]) -> Floats:
+        """What the parts are at the same position, [row, part], every different row once. Remembered, as sorting rows
+        is slow and every reader of a layer asks for the same ones: not to be written to."""
+        key = tuple(parts)
+        if key not in self._together:
+            found = np.unique(np.stack([self.column(i) for i in key], axis=1), axis=0)
+            found.flags.writeable = False
+            self._together[key] = found
+        return self._together[key]
 
     def occurrences(self, part: Part, sizes: Sequence[int]) -> Ints:
         """How often each row of a map's table is used (each pair of rows, of two arguments)."""
