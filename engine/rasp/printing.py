@@ -6,7 +6,6 @@ import ast
 import keyword
 import math
 
-from engine.rasp.expressions import CALLS, COMPARISONS, PREDICATES
 from engine.rasp.functions import Function, Value, constant
 from engine.rasp.language import (
     Aggregate,
@@ -34,6 +33,7 @@ from engine.rasp.language import (
     labels,
     nodes,
 )
+from engine.rasp.words import CALLS, COMPARISONS, PREDICATES
 from sessions.errors import CallError
 
 _RESERVED = {*CALLS, *COMPARISONS, *PREDICATES, "tokens", "indices", "rasp", "Comparison"}

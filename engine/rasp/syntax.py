@@ -15,8 +15,9 @@ import re
 import textwrap
 import warnings
 
-from engine.rasp.expressions import Place, Reader
+from engine.rasp.expressions import Reader
 from engine.rasp.language import Node, Selector, SOp
+from engine.rasp.places import Place
 from sessions.errors import CallError
 
 MOST_CHARACTERS = 1_000_000
