@@ -60,7 +60,7 @@ def variables(bench: FakeBench) -> RowTable:
 async def answered(pilot: Any, bench: FakeBench) -> None:
     """Until the engine has said what it thinks of the newest text."""
     async with asyncio.timeout(5):
-        while pane(bench)._question.waiting:
+        while pane(bench).writing.waiting:
             await pilot.pause(0.01)
     await settle(pilot)
 
@@ -83,7 +83,7 @@ async def test_a_program_is_checked_as_it_is_written_and_no_step_is_left() -> No
         asked = [question for question in bench.engine.asked if question[0] == "look"]
         assert asked[-1] == ("look", "rasp.check", {"program": "x = tokens"})
         assert bench.file.steps == {}
-        assert "1 layer · 1 head · width 12 · hidden 7 · 1,234 parameters · 0.8 ms" in pane(bench)._state()[0]
+        assert "1 layer · 1 head · width 12 · hidden 7 · 1,234 parameters · 0.8 ms" in pane(bench).writing.said()[0]
         assert "1 layer · 1 head · width 12" in screen_text(bench.app)
         assert "0, 1, 2, 3" in screen_text(bench.app)
 
@@ -112,7 +112,7 @@ async def test_who_has_not_said_which_tokens_there_are_hears_which_key_goes_ther
         await settle(pilot)
         await press(pilot, "8")
         missing = Mistake(10**6, 1, 1, "the vocabulary is missing; give vocab=a,b,c or vocab=1,2,3")
-        told = pane(bench)._told(missing)
+        told = pane(bench).writing.put_right(missing)
         assert told is not None
         assert told.message == "which tokens are there? V or f3 goes to vocab: write 1,2,3 or a,b,c"
         await press(pilot, "e", "f3")  # while writing, too

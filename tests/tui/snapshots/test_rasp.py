@@ -63,7 +63,7 @@ async def checked(bench: Bench, pilot: Pilot[Any], *keys: str) -> None:
     pane = bench.app.panes["rasp"]
     assert isinstance(pane, RaspPane)
     async with asyncio.timeout(10):
-        while pane._question.waiting:
+        while pane.writing.waiting:
             await pilot.pause(0.01)
     await at_rest(pilot, *keys)
 
