@@ -14,6 +14,7 @@ from msgspec import Meta
 from engine.operations import Context, Operation, Params
 from engine.rasp.metamodel_decoding_operations import DecodeParams, EvaluateParams, decode, evaluate
 from sessions.artifacts import AnyArtifact, Curve, Model, Series, Text
+from sessions.compare import OF_THIS_MACHINE
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
@@ -246,7 +247,11 @@ def _note_on_scaling(training: Training, device: str, facts: dict[str, Any]) -> 
                 raise
             rows //= 4
     step = training.seconds / training.ran if training.ran else float("nan")
-    return Text(title="What the published size would take", markdown=_scaling_text(step, scaling), facts=facts)
+    return Text(
+        title="What the published size would take",
+        markdown=_scaling_text(step, scaling),
+        facts=facts | {OF_THIS_MACHINE: True},
+    )
 
 
 def _scaling_text(step: float, scaling: Scaling | None) -> str:

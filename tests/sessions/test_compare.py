@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sessions.artifacts import AnyArtifact, Array, Axis, Column, Edge, Graph, Matrix, Node, Table
-from sessions.compare import Tolerance, compare, compare_all
+from sessions.artifacts import AnyArtifact, Array, Axis, Column, Edge, Graph, Matrix, Node, Table, Text
+from sessions.compare import OF_THIS_MACHINE, Tolerance, compare, compare_all
 
 
 def matrix(values: Array, **more: Any) -> Matrix:
@@ -67,6 +67,19 @@ def test_the_machine_is_not_the_result(kinds: dict[str, AnyArtifact]) -> None:
     assert compare(kinds["program"], program).same
     slow, fast = (matrix(np.zeros(1), facts={"seconds": s, "model": m, "n": 1}) for s, m in [(9.0, "@1"), (0.1, "@7")])
     assert compare(slow, fast).same
+
+
+def test_how_long_it_took_is_not_the_result_either() -> None:
+    def table(milliseconds: float, right: float) -> Table:
+        columns = (Column("what", "text"), Column("right", "float"), Column("median", "float", unit="ms"))
+        return Table(title="t", columns=columns, rows=(("sparse", right, milliseconds),))
+
+    assert compare(table(5.0, 1.0), table(9.0, 1.0)).same
+    assert [d.path for d in compare(table(5.0, 1.0), table(5.0, 0.5)).differences] == ["rows[sparse].right"]
+    note = Text(title="cost", markdown="421 days here", facts={OF_THIS_MACHINE: True})
+    assert compare(note, msgspec.structs.replace(note, markdown="177 days here")).same
+    result = msgspec.structs.replace(note, facts={})
+    assert not compare(result, msgspec.structs.replace(result, markdown="177 days here")).same
 
 
 def test_the_tolerance_is_where_it_is_stated() -> None:
