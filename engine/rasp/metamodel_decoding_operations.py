@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from engine.operations import Context, ModelRef, Params
-from sessions.artifacts import AnyArtifact, Column, Program, Table, Text, Verdict
+from sessions.artifacts import AnyArtifact, Column, Model, Program, Table, Text, Verdict
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
@@ -114,6 +114,9 @@ def _metamodel(ctx: Context, ref: str) -> Metamodel:
     from engine.hardware import choose_device
     from engine.rasp.metamodel.architecture import decode
 
+    handle = ctx.artifact(ref)
+    if not isinstance(handle, Model) or handle.family != "metamodel":
+        raise CallError(f"{handle.title} is not a meta-model", "metamodel", "choose one made by rasp.train_metamodel")
     return decode(ctx.stored_weights(ref), device=choose_device("auto"))
 
 

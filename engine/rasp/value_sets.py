@@ -213,7 +213,8 @@ def _images_of(f: Callable[..., Value], arguments: Iterable[tuple[Value, ...]], 
         except Exception as error:
             given = ", ".join(map(repr, values))
             given = given if len(given) <= 80 else given[:77] + "..."
-            raise CallError(f"the function of '{label}' fails on {given}: {error}") from error
+            remedy = "give a vocabulary that the program is made for, or change the function"
+            raise CallError(f"the function of '{label}' fails on {given}: {error}", remedy=remedy) from error
         results.append(result)
     out = ValueSet.of(r for r in results if r is not None)
     index = out.index

@@ -194,3 +194,11 @@ def test_sampled_programs_come_back_from_their_weights(bench: Bench) -> None:
     assert curve.curves[0].y[0] <= curve.curves[0].y[1]
     with pytest.raises(CallError, match="no shares"):
         bench("rasp.benchmark", n=4, more="[2]")
+
+
+def test_a_wrong_choice_says_what_would_be_right(bench: Bench) -> None:
+    with pytest.raises(CallError, match="give a vocabulary that the program is made for"):
+        bench("rasp.compile", program="sort", vocab="a,b")
+    bench("models.load", source="zoo:induction")
+    with pytest.raises(CallError, match=r"is not a meta-model; choose one made by rasp\.train_metamodel"):
+        bench("rasp.decode", metamodel="@1", model="@1")
