@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from sessions.components import Component
+from sessions.components import Component, HeadInput
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Scale = Literal["sequential", "diverging"]
@@ -100,11 +100,12 @@ class Edge(msgspec.Struct, frozen=True):
     weight: float = 1.0  # signed
     label: str = ""  # `0/1` on a transition: what it reads / what it writes
     kept: bool = True
+    input: HeadInput | None = None  # which input of a head reads it; None: all three, or the target is no head
 
 
 class Graph(Artifact, frozen=True, kw_only=True, tag="graph"):
     nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[Edge, ...]  # between the same two nodes there may be three: one for each input of a head
     layout: Literal["layered", "automaton"] = "layered"
     score_name: str = ""  # what a node's score is, with its unit
     weight_name: str = ""

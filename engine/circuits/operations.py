@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from engine.circuits.attention_operations import AttentionPatterns, attention_patterns
-from engine.circuits.circuit_operations import Evaluate, WhatIf, evaluate, what_if
-from engine.circuits.greedy_operations import GreedySweep, greedy_sweep
-from engine.circuits.score_operations import HeadScores, head_scores
-from engine.circuits.sweep_operations import HeadSweep, head_sweep
+from engine.circuits.judging.circuit_operations import Evaluate, WhatIf, evaluate, what_if
+from engine.circuits.reading.attention_operations import AttentionPatterns, attention_patterns
+from engine.circuits.reading.score_operations import HeadScores, head_scores
+from engine.circuits.sweeps.greedy_operations import GreedySweep, greedy_sweep
+from engine.circuits.sweeps.sweep_operations import HeadSweep, head_sweep
 from engine.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (

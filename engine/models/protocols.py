@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 from sessions.artifacts import Model
+from sessions.components import HeadInput
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +121,9 @@ class Attended(Protocol):
     @property
     def z(self) -> Float[Tensor, "rows query head d_head"]: ...
 
+    @property
+    def pattern(self) -> Float[Tensor, "rows head query key"] | None: ...
+
 
 class TransformerModel(Protocol):
     """A transformer of one stack, evaluated without gradients. Prompts are right-padded. Where attention is causal,
@@ -173,6 +178,35 @@ class TransformerModel(Protocol):
 
     def attend(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Attended:
         """One layer's mixed values given the residual stream that enters it. Keeps gradients, if any are asked for."""
+        ...
+
+    def projections(
+        self, layer: int, x: Float[Tensor, "rows pos d_model"]
+    ) -> tuple[Float[Tensor, "rows pos head d_head"], ...]:
+        """Queries, keys and values of every head given the residual stream that enters a layer, positions not yet
+        rotated in. Keeps gradients, if any are asked for; so do the three that follow."""
+        ...
+
+    def head_input(
+        self, layer: int, name: HeadInput, heads: Sequence[int], x: Float[Tensor, "rows pos d_model"]
+    ) -> Float[Tensor, "rows pos head d_head"]:
+        """The queries, keys or values of some heads, from a residual stream that only they read."""
+        ...
+
+    def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:
+        """What a head multiplies the normed residual stream with to get an input."""
+        ...
+
+    def mix(
+        self,
+        q: Float[Tensor, "rows query head d_head"],
+        k: Float[Tensor, "rows key head d_head"],
+        v: Float[Tensor, "rows key head d_head"],
+        *,
+        at: Int[Tensor, "rows query"] | None = None,
+        pattern: bool = False,
+    ) -> Attended:
+        """What heads mix from their queries, keys and values; `at` says where the queries stand, if not everywhere."""
         ...
 
     def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:

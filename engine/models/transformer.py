@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ from engine.models.protocols import Cache, Edit, Tokenizer, TransformerConfig
 from engine.models.rotary import rotary_table, rotate
 from engine.models.weights import Norm, arrange
 from sessions.artifacts import Model
+from sessions.components import HeadInput
 from sessions.errors import CallError, nearest
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -203,18 +204,41 @@ class Transformer:
         pattern: bool = False,
     ) -> Attended:
         """Layer `layer`'s mixed values given the residual stream that enters it; with `at`, of those queries only."""
-        block, c = self.weights.blocks[layer], self.config
-        rows, length, _ = x.shape
-        normed = self.norm(x, block.ln1)
-        if at is None:
-            qkv = F.linear(normed, block.w_qkv, block.b_qkv).view(rows, length, -1, c.d_head)
-            q, k, v = torch.split(qkv, [c.n_heads, self._kv_heads, self._kv_heads], dim=2)
-        else:
-            cut = c.n_heads * c.d_head
-            b_q, b_kv = (None, None) if block.b_qkv is None else (block.b_qkv[:cut], block.b_qkv[cut:])
-            q = F.linear(_take(normed, at), block.w_qkv[:cut], b_q).view(rows, -1, c.n_heads, c.d_head)
-            kv = F.linear(normed, block.w_qkv[cut:], b_kv).view(rows, length, -1, c.d_head)
-            k, v = torch.split(kv, self._kv_heads, dim=2)
+        q, k, v = self._projected(layer, self.norm(x, self.weights.blocks[layer].ln1), at)
+        return self.mix(q, k, v, at=at, pattern=pattern)
+
+    def projections(
+        self, layer: int, x: Float[Tensor, "rows pos d_model"]
+    ) -> tuple[Float[Tensor, "rows pos head d_head"], ...]:
+        """Queries, keys and values given the residual stream that enters a layer, positions not yet rotated in. Shared
+        keys and values (grouped-query attention) are repeated: every head has its own."""
+        return self._projected(layer, self.norm(x, self.weights.blocks[layer].ln1), None)
+
+    def head_input(
+        self, layer: int, name: HeadInput, heads: Sequence[int], x: Float[Tensor, "rows pos d_model"]
+    ) -> Float[Tensor, "rows pos head d_head"]:
+        """The queries, keys or values of some heads, from a residual stream that only they read: as `projections`."""
+        block = self.weights.blocks[layer]
+        rows = self._rows_of(name, heads)
+        bias = None if block.b_qkv is None else block.b_qkv[rows]
+        return F.linear(self.norm(x, block.ln1), block.w_qkv[rows], bias).unflatten(-1, (len(heads), -1))
+
+    def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:
+        """What a head multiplies the normed residual stream with; the norm's gain is not in it."""
+        return self.weights.blocks[layer].w_qkv[self._rows_of(name, [head])]
+
+    def mix(
+        self,
+        q: Float[Tensor, "rows query head d_head"],
+        k: Float[Tensor, "rows key head d_head"],
+        v: Float[Tensor, "rows key head d_head"],
+        *,
+        at: Int[Tensor, "rows query"] | None = None,
+        pattern: bool = False,
+    ) -> Attended:
+        """What heads mix from their queries, keys and values (any number of heads). `at` says where the queries stand,
+        if not everywhere."""
+        c, length = self.config, k.shape[1]
         if self._rotary is not None:
             if length > len(self._rotary[0]):
                 self._rotary = self._rotary_table(min(c.n_ctx, 2 * length))
@@ -222,8 +246,6 @@ class Transformer:
             pairs = c.rotary_adjacent_pairs
             q = rotate(q, cos[:length], sin[:length], pairs) if at is None else rotate(q, cos[at], sin[at], pairs)
             k = rotate(k, cos[:length], sin[:length], pairs)
-        if self._kv_heads != c.n_heads:
-            k, v = (t.repeat_interleave(c.n_heads // self._kv_heads, dim=2) for t in (k, v))
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         if pattern:
             scores = (q @ k.transpose(2, 3)) * self._scale
@@ -237,6 +259,32 @@ class Transformer:
             mask = self._visible(length, at) if self._causal else None
             z = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self._scale)
         return Attended(z.transpose(1, 2), None)
+
+    def _projected(
+        self, layer: int, normed: Float[Tensor, "rows pos d_model"], at: Int[Tensor, "rows k"] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        block, c = self.weights.blocks[layer], self.config
+        rows, length, _ = normed.shape
+        if at is None:
+            qkv = F.linear(normed, block.w_qkv, block.b_qkv).view(rows, length, -1, c.d_head)
+            q, k, v = torch.split(qkv, [c.n_heads, self._kv_heads, self._kv_heads], dim=2)
+        else:
+            cut = c.n_heads * c.d_head
+            b_q, b_kv = (None, None) if block.b_qkv is None else (block.b_qkv[:cut], block.b_qkv[cut:])
+            q = F.linear(_take(normed, at), block.w_qkv[:cut], b_q).view(rows, -1, c.n_heads, c.d_head)
+            kv = F.linear(normed, block.w_qkv[cut:], b_kv).view(rows, length, -1, c.d_head)
+            k, v = torch.split(kv, self._kv_heads, dim=2)
+        if self._kv_heads != c.n_heads:
+            k, v = (t.repeat_interleave(c.n_heads // self._kv_heads, dim=2) for t in (k, v))
+        return q, k, v
+
+    def _rows_of(self, name: HeadInput, heads: Sequence[int]) -> Int[Tensor, " row"]:
+        """Which rows of w_qkv make an input of some heads."""
+        c = self.config
+        share = 1 if name == "q" else c.n_heads // self._kv_heads
+        first = {"q": 0, "k": c.n_heads, "v": c.n_heads + self._kv_heads}[name]
+        starts = torch.tensor([(first + head // share) * c.d_head for head in heads], device=self.device)
+        return (starts[:, None] + torch.arange(c.d_head, device=self.device)).flatten()
 
     def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
         """What the MLP adds, given the residual stream it reads (before its norm)."""

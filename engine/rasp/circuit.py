@@ -24,7 +24,7 @@ class Read(NamedTuple):
 
 class Circuit(NamedTuple):
     nodes: tuple[Node, ...]  # every component of the model; those that do nothing are not kept
-    edges: tuple[Edge, ...]  # the label says which inputs of a head: "k, q"
+    edges: tuple[Edge, ...]  # one for each input of a head that reads
 
 
 def writer(variable: Variable) -> Component:
@@ -58,13 +58,13 @@ def reads(compiled: Compiled) -> list[Read]:
 
 def edges(compiled: Compiled) -> Circuit:
     """The reference graph."""
-    ports: dict[tuple[Component, Component], set[str]] = {}
+    found: dict[tuple[Component, Component, HeadInput | None], None] = {}
     for read in reads(compiled):
-        target, port = read.target, ""
+        target, port = read.target, None
         if isinstance(target, Head):
-            target, port = Head(target.layer, target.head), target.input or ""
-        ports.setdefault((read.source, target), set()).add(port)
-    kept = {component for pair in ports for component in pair}
+            target, port = Head(target.layer, target.head), target.input
+        found[read.source, target, port] = None
+    kept = {component for source, target, _ in found for component in (source, target)}
     every: list[tuple[int, Component]] = [(0, Embed())]
     for layer in range(compiled.n_layers):
         every += [(1 + 2 * layer, Head(layer, head)) for head in range(compiled.n_heads)]
@@ -72,5 +72,5 @@ def edges(compiled: Compiled) -> Circuit:
     every.append((1 + 2 * compiled.n_layers, Logits()))
     return Circuit(
         tuple(Node(str(c), str(c), row, component=c, kept=c in kept) for row, c in every),
-        tuple(Edge(str(s), str(t), label=", ".join(sorted(p - {""}))) for (s, t), p in ports.items()),
+        tuple(Edge(str(s), str(t), label=port or "", input=port) for s, t, port in found),
     )

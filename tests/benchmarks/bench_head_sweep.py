@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
 
-from engine.circuits.head_sweep import components_of, head_sweep
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
+from engine.circuits.sweeps.head_sweep import components_of, head_sweep
 from engine.models.protocols import TransformerConfig
 from engine.models.transformer import Transformer
 from engine.models.weights import random_state

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from engine.circuits.attention import answer_pairs, score
-from engine.circuits.attention_operations import AttentionPatterns, attention_patterns
-from engine.circuits.circuit_operations import Evaluate, WhatIf, evaluate, what_if
-from engine.circuits.edge_effects import edge_effects, edges_of
-from engine.circuits.faithfulness import Circuit
-from engine.circuits.greedy_operations import GreedySweep, greedy_sweep
-from engine.circuits.head_sweep import components_of
-from engine.circuits.head_sweep import head_sweep as sweep_heads
+from engine.circuits.discovery.edge_effects import edge_effects, edges_of
+from engine.circuits.judging.circuit_operations import Evaluate, WhatIf, evaluate, what_if
+from engine.circuits.judging.faithfulness import Circuit
 from engine.circuits.metrics import METRICS
+from engine.circuits.reading.attention import answer_pairs, score
+from engine.circuits.reading.attention_operations import AttentionPatterns, attention_patterns
+from engine.circuits.reading.score_operations import HeadScores, head_scores
 from engine.circuits.runs import PromptRuns
-from engine.circuits.score_operations import HeadScores, head_scores
-from engine.circuits.sweep_operations import HeadSweep, head_sweep
+from engine.circuits.sweeps.greedy_operations import GreedySweep, greedy_sweep
+from engine.circuits.sweeps.head_sweep import components_of
+from engine.circuits.sweeps.head_sweep import head_sweep as sweep_heads
+from engine.circuits.sweeps.sweep_operations import HeadSweep, head_sweep
 from engine.models.labelled import decode_model, encode_model
 from engine.models.labels import Labels
 from engine.models.protocols import TransformerConfig
@@ -30,8 +30,8 @@ from sessions.artifacts import PromptRow, Prompts
 from sessions.errors import CallError
 
 from .conftest import Desk
-from .test_edge_effects import WHOLE, hooked_without_edge
-from .test_greedy_sweep import answered, slow_sweep, swept
+from .discovery.test_edge_effects import WHOLE, hooked_without_edge
+from .sweeps.test_greedy_sweep import answered, slow_sweep, swept
 
 VOCAB, LENGTH = 3, 4
 

@@ -44,13 +44,17 @@ def test_sort() -> None:
         ("mlp1", 4, False),
         ("logits", 5, True),
     ]
-    assert {(e.source, e.target, e.label) for e in graph.edges} == {
-        ("embed", "L0H0", "k, q, v"),
-        ("L0H0", "mlp0", ""),
+    assert {(e.source, e.target, e.input) for e in graph.edges} == {
+        ("embed", "L0H0", "k"),
+        ("embed", "L0H0", "q"),
+        ("embed", "L0H0", "v"),
+        ("L0H0", "mlp0", None),
         ("mlp0", "L1H0", "k"),
-        ("embed", "L1H0", "q, v"),
-        ("L1H0", "logits", ""),
+        ("embed", "L1H0", "q"),
+        ("embed", "L1H0", "v"),
+        ("L1H0", "logits", None),
     }
+    assert len(graph.edges) == 8
 
 
 def test_it_is_what_the_weights_say() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.circuits.edge_effects import circuit_values, edge_effects, edges_of, kept_nodes
-from engine.circuits.faithfulness import Circuit
+from engine.circuits.discovery.edge_effects import circuit_values, edge_effects, edges_of, kept_nodes
+from engine.circuits.judging.faithfulness import Circuit
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
 from sessions.components import Embed, Head, Logits, Mlp

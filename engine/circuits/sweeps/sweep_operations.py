@@ -23,8 +23,8 @@ class HeadSweep(OnPrompts, frozen=True, kw_only=True):
 
 def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
     """Every head and MLP ablated alone: a heatmap of what each is worth, and a table sorted by it."""
-    from engine.circuits.head_sweep import components_of
-    from engine.circuits.head_sweep import head_sweep as sweep
+    from engine.circuits.sweeps.head_sweep import components_of
+    from engine.circuits.sweeps.head_sweep import head_sweep as sweep
 
     asked = ask(params, ctx)
     runs, c = asked.runs(), asked.model.config

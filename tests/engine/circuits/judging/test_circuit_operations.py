@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from engine.circuits.circuit_graph import kept_components, row_of
-from engine.circuits.circuit_operations import Evaluate, WhatIf, chosen, evaluate, what_if
-from engine.circuits.greedy_operations import GreedySweep, greedy_sweep
+from engine.circuits.judging.circuit_operations import Evaluate, WhatIf, chosen, evaluate, what_if
 from engine.circuits.operations import OPERATIONS
+from engine.circuits.sweeps.greedy_operations import GreedySweep, greedy_sweep
 from engine.operations import describe
 from engine.prompts.tokenized import tokenize
 from sessions.artifacts import Graph, Node

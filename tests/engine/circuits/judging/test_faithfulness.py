@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.circuits.faithfulness import Circuit, ablated_values, faithfulness
+from engine.circuits.judging.faithfulness import Circuit, ablated_values, faithfulness
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
 from sessions.components import Head, Mlp

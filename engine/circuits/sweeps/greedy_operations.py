@@ -15,9 +15,9 @@ from sessions.artifacts import AnyArtifact, Column, Curve, Graph, Matrix, Series
 from sessions.components import Component, Head
 
 if TYPE_CHECKING:
-    from engine.circuits.faithfulness import Circuit, Faithfulness
-    from engine.circuits.greedy_sweep import Decision
+    from engine.circuits.judging.faithfulness import Circuit, Faithfulness
     from engine.circuits.runs import PromptRuns
+    from engine.circuits.sweeps.greedy_sweep import Decision
 
 EDGE_PROMPTS = 32
 
@@ -40,9 +40,9 @@ class GreedySweep(OnPrompts, frozen=True, kw_only=True):
 def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
     """Every head removed that the metric does not miss, layer by layer; what is left is the circuit."""
     from engine.circuits.bootstrap import PairedBootstrap
-    from engine.circuits.faithfulness import faithfulness
-    from engine.circuits.greedy_sweep import Decision
-    from engine.circuits.greedy_sweep import greedy_sweep as sweep
+    from engine.circuits.judging.faithfulness import faithfulness
+    from engine.circuits.sweeps.greedy_sweep import Decision
+    from engine.circuits.sweeps.greedy_sweep import greedy_sweep as sweep
 
     asked = ask(params, ctx)
     c, n = asked.model.config, len(asked.batch.tokens)
@@ -99,7 +99,7 @@ def circuit_of(asked: Asked, removed: set[Head]) -> Circuit:
     """The circuit that lacks these heads and keeps every MLP."""
     import torch
 
-    from engine.circuits.faithfulness import Circuit
+    from engine.circuits.judging.faithfulness import Circuit
 
     c = asked.model.config
     heads = torch.ones(c.n_layers, c.n_heads, dtype=torch.bool)
@@ -203,7 +203,7 @@ def measured_edges(
     asked: Asked, circuit: Circuit, rows: Any, most: int
 ) -> tuple[dict[tuple[Component, Component], float], dict[str, Any]]:
     """What removing each edge costs, and in words what was measured."""
-    from engine.circuits.edge_effects import circuit_values, edge_effects, edges_of
+    from engine.circuits.discovery.edge_effects import circuit_values, edge_effects, edges_of
 
     runs = asked.runs(rows)
     every = edges_of(asked.model, circuit)
@@ -239,7 +239,7 @@ def _graph(
     most_edges: int,
 ) -> Graph:
     from engine.circuits.circuit_graph import circuit_graph
-    from engine.circuits.head_sweep import components_of
+    from engine.circuits.sweeps.head_sweep import components_of
 
     c = asked.model.config
     weights, edge_facts = measured_edges(asked, circuit, rows, most_edges)

@@ -14,7 +14,7 @@ from sessions.artifacts import AnyArtifact, Array, Axis, Matrix, PromptRow, Prom
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
-    from engine.circuits.score_operations import HeadScores
+    from engine.circuits.reading.score_operations import HeadScores
     from engine.models.protocols import TransformerModel
     from engine.prompts.tokenized import TokenBatch
 
@@ -154,7 +154,7 @@ def prompts_at_once(model: TransformerModel, batch: TokenBatch) -> int:
 
 
 def _patterns(ctx: Context, model: TransformerModel, batch: TokenBatch, side: str, *, average: bool) -> Array:
-    from engine.circuits.attention import patterns
+    from engine.circuits.reading.attention import patterns
 
     n, step = len(batch.tokens), prompts_at_once(model, batch)
     parts: list[Array] = []

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from engine.circuits.head_sweep import components_of, head_sweep
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
+from engine.circuits.sweeps.head_sweep import components_of, head_sweep
 from sessions.components import Head, Mlp
 
 # Single precision, logits of order 10: rounding stays well below this, and a wrong position or head is far above.
@@ -123,7 +123,7 @@ def test_the_benchmark_compares_equal_results() -> None:
 
     from engine.models.protocols import TransformerConfig
 
-    path = Path(__file__).parents[2] / "benchmarks" / "bench_head_sweep.py"
+    path = Path(__file__).parents[3] / "benchmarks" / "bench_head_sweep.py"
     spec = importlib.util.spec_from_file_location("bench_head_sweep_under_test", path)
     assert spec is not None
     assert spec.loader is not None
@@ -139,7 +139,7 @@ def test_the_benchmark_compares_equal_results() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_grouped_queries_rotary_positions_and_half_precision(batches: Any, dtype: torch.dtype) -> None:
-    from engine.circuits.faithfulness import ablated_values
+    from engine.circuits.judging.faithfulness import ablated_values
     from engine.models.protocols import TransformerConfig
     from engine.models.transformer import Transformer
     from engine.models.weights import random_state

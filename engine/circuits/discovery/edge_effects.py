@@ -15,13 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from engine.circuits.ablation import Ablate
-from engine.circuits.faithfulness import Circuit
+from engine.circuits.discovery.computational_graph import Source, is_before
+from engine.circuits.judging.faithfulness import Circuit
 from engine.circuits.resume import Entering, Listen, go_on, mlp_is_fixed
 from engine.circuits.runs import PromptRuns, at_positions
 from engine.models.protocols import TransformerModel
 from sessions.components import Component, Embed, Head, Logits, Mlp
-
-Source = Head | Mlp | Embed
 
 
 class EdgeValues(NamedTuple):
@@ -50,19 +49,6 @@ def kept_nodes(model: TransformerModel, circuit: Circuit) -> tuple[Source, ...]:
         if model.config.d_mlp and circuit.mlps[layer]:
             nodes.append(Mlp(layer))
     return tuple(nodes)
-
-
-def is_before(source: Source, target: Component, *, parallel: bool) -> bool:
-    """Whether `target` reads what `source` writes. Heads of a layer feed its MLP, but not in parallel blocks."""
-    if isinstance(target, Logits):
-        return True
-    if isinstance(target, Embed):
-        return False
-    if isinstance(source, Embed):
-        return True
-    if isinstance(source, Head) and isinstance(target, Mlp) and not parallel:
-        return source.layer <= target.layer
-    return source.layer < target.layer
 
 
 def edges_of(model: TransformerModel, circuit: Circuit) -> tuple[tuple[Source, Component], ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.circuits.sweep_operations import HeadSweep, head_sweep
+from engine.circuits.sweeps.sweep_operations import HeadSweep, head_sweep
 from engine.prompts.tokenized import tokenize
 from sessions.codec import decode, encode
 from sessions.components import Head, parse_component

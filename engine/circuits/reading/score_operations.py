@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.circuits.asking import conditions, head_axis, layer_axis
-from engine.circuits.attention_operations import prompts_at_once, tokens_of, with_positions
+from engine.circuits.reading.attention_operations import prompts_at_once, tokens_of, with_positions
 from engine.models.protocols import answers_of
 from engine.operations import Context, ModelRef, Params, PromptsRef
 from sessions.artifacts import AnyArtifact, Array, Axis, Column, Matrix, Table
@@ -25,7 +25,7 @@ class HeadScores(Params, frozen=True, kw_only=True):
 
 def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
     """How much each head is a previous-token head, an induction head, and a reader of the answer."""
-    from engine.circuits.attention import (
+    from engine.circuits.reading.attention import (
         answer_pairs,
         induction_pairs,
         named_pairs,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.circuits.attention import answer_pairs, induction_pairs, patterns, previous_token_pairs, score
-from engine.circuits.attention_operations import AttentionPatterns, attention_patterns
-from engine.circuits.score_operations import HeadScores, head_scores
+from engine.circuits.reading.attention import answer_pairs, induction_pairs, patterns, previous_token_pairs, score
+from engine.circuits.reading.attention_operations import AttentionPatterns, attention_patterns
+from engine.circuits.reading.score_operations import HeadScores, head_scores
 from sessions.artifacts import Prompts
 from sessions.codec import decode, encode
 from sessions.errors import CallError
@@ -116,7 +116,7 @@ def test_an_average_is_over_prompts_built_alike(desk: Any) -> None:
 def test_a_prompt_that_is_not_there_and_a_result_too_large(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CallError, match="no prompt 13"):
         attention_patterns(asked(first=13), desk)
-    monkeypatch.setattr("engine.circuits.attention_operations.MOST_BYTES", 4 * 3 * 4 * 36 * 2)
+    monkeypatch.setattr("engine.circuits.reading.attention_operations.MOST_BYTES", 4 * 3 * 4 * 36 * 2)
     with pytest.raises(CallError, match="at most 2 prompts"):
         attention_patterns(asked(), desk)
 

@@ -36,7 +36,7 @@ def what_if(params: WhatIf, ctx: Context) -> Sequence[AnyArtifact]:
     """The metrics before and after the components are ablated at once, and how one prompt's next tokens change."""
     import torch
 
-    from engine.circuits.faithfulness import ablated_values, final_residual
+    from engine.circuits.judging.faithfulness import ablated_values, final_residual
     from engine.circuits.runs import at_positions
 
     asked = ask(params, ctx)
@@ -144,7 +144,7 @@ def evaluate(params: Evaluate, ctx: Context) -> Sequence[AnyArtifact]:
     import torch
 
     from engine.circuits.circuit_graph import kept_components
-    from engine.circuits.faithfulness import Circuit, faithfulness
+    from engine.circuits.judging.faithfulness import Circuit, faithfulness
 
     graph = ctx.artifact(params.circuit)
     if not isinstance(graph, Graph):

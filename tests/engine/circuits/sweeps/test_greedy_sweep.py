@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from engine.circuits.bootstrap import PairedBootstrap
-from engine.circuits.greedy_sweep import Decision, greedy_sweep
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
+from engine.circuits.sweeps.greedy_sweep import Decision, greedy_sweep
 from sessions.components import Head
 
 HIGHER = {"logit_diff": 1, "accuracy": 1, "loss": -1, "kl": -1}

@@ -1,0 +1,1 @@
+"""Circuits found edge by edge: the computational graph, its edited passes, ACDC, attribution, selection."""

@@ -1,0 +1,1 @@
+"""Ablate components one by one, or one after the other: head sweeps."""
