@@ -109,6 +109,7 @@ class Graph(Artifact, frozen=True, kw_only=True, tag="graph"):
     layout: Literal["layered", "automaton"] = "layered"
     score_name: str = ""  # what a node's score is, with its unit
     weight_name: str = ""
+    level: Literal["nodes", "edges"] = "nodes"  # a circuit is its kept nodes with every edge among them, or kept edges
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -221,7 +221,8 @@ class Transformer:
         block = self.weights.blocks[layer]
         rows = self._rows_of(name, heads)
         bias = None if block.b_qkv is None else block.b_qkv[rows]
-        return F.linear(self.norm(x, block.ln1), block.w_qkv[rows], bias).unflatten(-1, (len(heads), -1))
+        made = F.linear(self.norm(x, block.ln1), block.w_qkv[rows], bias)
+        return made.view(*made.shape[:-1], len(heads), self.config.d_head)
 
     def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:
         """What a head multiplies the normed residual stream with; the norm's gain is not in it."""

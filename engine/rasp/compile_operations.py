@@ -216,4 +216,5 @@ def _graph(found: Any, title: str, facts: dict[str, Any]) -> Graph:
         edges=links,
         facts=facts,
         weight_name="reads",
+        level="edges",
     )

@@ -92,7 +92,7 @@ class ComputationalGraph:
         return tuple(Link(self.sources[s], self.targets[t]) for t, s in chosen.nonzero().tolist())
 
     def mask(self, links: Iterable[Link]) -> Bool[Tensor, "target source"]:
-        """These edges. A head without a named input stands for all three. ValueError for an edge that does not exist."""
+        """These edges; a head without a named input stands for all three. ValueError for one that does not exist."""
         found = torch.zeros_like(self.edges)
         for link in links:
             for target in whole(link.target):

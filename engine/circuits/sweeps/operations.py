@@ -1,0 +1,30 @@
+"""The sweeps methods of the catalogue."""
+
+from __future__ import annotations
+
+from engine.circuits.sweeps.greedy_operations import GreedySweep, greedy_sweep
+from engine.circuits.sweeps.sweep_operations import HeadSweep, head_sweep
+from engine.operations import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="circuits.head_sweep",
+        title="Ablate every head",
+        summary="Ablates every attention head, and every MLP if asked, one at a time, and measures what is lost: a "
+        "layer x head heatmap that fills in as it runs, and a table of components by their effect.",
+        params=HeadSweep,
+        gives=("matrix", "table"),
+        function=head_sweep,
+        source="zero, mean and resample ablation: Wang et al. 2022, Conmy et al. 2023",
+    ),
+    Operation(
+        name="circuits.greedy_sweep",
+        title="Find a circuit: greedy head sweep",
+        summary="Removes, layer by layer, every head that the metric does not miss, and measures prompts held out of "
+        "all decisions after each removal. Gives the decisions, the circuit as a graph, and both curves.",
+        params=GreedySweep,
+        gives=("table", "matrix", "graph", "series"),
+        function=greedy_sweep,
+        source="the fine-tuning seed study, section 5.3",
+    ),
+)
