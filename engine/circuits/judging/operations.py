@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.circuits.judging.circuit_operations import Evaluate, WhatIf, evaluate, what_if
+from engine.circuits.judging.circuit_operations import Evaluate, evaluate
 from engine.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -15,15 +15,5 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("table",),
         function=evaluate,
         source="Wang et al. 2022; Miller et al. 2024",
-    ),
-    Operation(
-        name="circuits.what_if",
-        title="What if these were gone?",
-        summary="Ablates the named heads and MLPs at once: the metrics before and after, and how one prompt's next "
-        "tokens change.",
-        params=WhatIf,
-        gives=("table", "table"),
-        function=what_if,
-        interactive=True,
     ),
 )

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engine.circuits.discovery.edge_effects import edge_effects, edges_of
-from engine.circuits.judging.circuit_operations import Evaluate, WhatIf, evaluate, what_if
+from engine.circuits.interventions.what_if_operations import WhatIf, what_if
+from engine.circuits.judging.circuit_operations import Evaluate, evaluate
 from engine.circuits.judging.faithfulness import Circuit
 from engine.circuits.metrics import METRICS
 from engine.circuits.reading.attention import answer_pairs, score
