@@ -176,6 +176,12 @@ class TransformerModel(Protocol):
         """One head's part of it, without b_O."""
         ...
 
+    def head_outputs(
+        self, layer: int, z: Float[Tensor, "rows pos some d_head"], heads: Sequence[int] | None = None
+    ) -> Float[Tensor, "some rows pos d_model"]:
+        """Several heads' parts, each by itself, without b_O; of all heads if none are named."""
+        ...
+
     def attend(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Attended:
         """One layer's mixed values given the residual stream that enters it. Keeps gradients, if any are asked for."""
         ...
@@ -187,10 +193,10 @@ class TransformerModel(Protocol):
         rotated in. Keeps gradients, if any are asked for; so do the three that follow."""
         ...
 
-    def head_input(
-        self, layer: int, name: HeadInput, heads: Sequence[int], x: Float[Tensor, "rows pos d_model"]
-    ) -> Float[Tensor, "rows pos head d_head"]:
-        """The queries, keys or values of some heads, from a residual stream that only they read."""
+    def head_inputs(
+        self, layer: int, wanted: Sequence[tuple[HeadInput, int]], x: Float[Tensor, "rows pos d_model"]
+    ) -> Float[Tensor, "rows pos wanted d_head"]:
+        """Some inputs of some heads, from a residual stream that only they read."""
         ...
 
     def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:

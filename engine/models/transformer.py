@@ -146,6 +146,17 @@ class Transformer:
         width = self.config.d_head
         return F.linear(z, self.weights.blocks[layer].w_o[:, head * width : (head + 1) * width])
 
+    @torch.no_grad()
+    def head_outputs(
+        self, layer: int, z: Float[Tensor, "rows pos some d_head"], heads: Sequence[int] | None = None
+    ) -> Float[Tensor, "some rows pos d_model"]:
+        """Several heads' parts, each by itself, without b_O; of all heads if none are named."""
+        w_o = self.weights.blocks[layer].w_o.view(self.config.d_model, self.config.n_heads, -1).permute(1, 2, 0)
+        rows, pos, some, width = z.shape
+        chosen = w_o if heads is None else w_o[list(heads)]
+        each = z.permute(2, 0, 1, 3).reshape(some, rows * pos, width)
+        return torch.bmm(each, chosen).view(some, rows, pos, -1)
+
     # -- the parts: differentiable ----------------------------------------------------------------------------------
 
     def embed(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
@@ -214,19 +225,19 @@ class Transformer:
         keys and values (grouped-query attention) are repeated: every head has its own."""
         return self._projected(layer, self.norm(x, self.weights.blocks[layer].ln1), None)
 
-    def head_input(
-        self, layer: int, name: HeadInput, heads: Sequence[int], x: Float[Tensor, "rows pos d_model"]
-    ) -> Float[Tensor, "rows pos head d_head"]:
-        """The queries, keys or values of some heads, from a residual stream that only they read: as `projections`."""
+    def head_inputs(
+        self, layer: int, wanted: Sequence[tuple[HeadInput, int]], x: Float[Tensor, "rows pos d_model"]
+    ) -> Float[Tensor, "rows pos wanted d_head"]:
+        """Some inputs of some heads, from a residual stream that only they read: as `projections`."""
         block = self.weights.blocks[layer]
-        rows = self._rows_of(name, heads)
+        rows = self._rows_of(wanted)
         bias = None if block.b_qkv is None else block.b_qkv[rows]
         made = F.linear(self.norm(x, block.ln1), block.w_qkv[rows], bias)
-        return made.view(*made.shape[:-1], len(heads), self.config.d_head)
+        return made.view(*made.shape[:-1], len(wanted), self.config.d_head)
 
     def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:
         """What a head multiplies the normed residual stream with; the norm's gain is not in it."""
-        return self.weights.blocks[layer].w_qkv[self._rows_of(name, [head])]
+        return self.weights.blocks[layer].w_qkv[self._rows_of([(name, head)])]
 
     def mix(
         self,
@@ -279,13 +290,13 @@ class Transformer:
             k, v = (t.repeat_interleave(c.n_heads // self._kv_heads, dim=2) for t in (k, v))
         return q, k, v
 
-    def _rows_of(self, name: HeadInput, heads: Sequence[int]) -> Int[Tensor, " row"]:
-        """Which rows of w_qkv make an input of some heads."""
+    def _rows_of(self, wanted: Sequence[tuple[HeadInput, int]]) -> Int[Tensor, " row"]:
+        """Which rows of w_qkv make these inputs."""
         c = self.config
-        share = 1 if name == "q" else c.n_heads // self._kv_heads
-        first = {"q": 0, "k": c.n_heads, "v": c.n_heads + self._kv_heads}[name]
-        starts = torch.tensor([(first + head // share) * c.d_head for head in heads], device=self.device)
-        return (starts[:, None] + torch.arange(c.d_head, device=self.device)).flatten()
+        share = c.n_heads // self._kv_heads
+        first = {"q": 0, "k": c.n_heads, "v": c.n_heads + self._kv_heads}
+        starts = [(first[name] + (head if name == "q" else head // share)) * c.d_head for name, head in wanted]
+        return (torch.tensor(starts)[:, None] + torch.arange(c.d_head)).flatten().to(self.device)
 
     def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
         """What the MLP adds, given the residual stream it reads (before its norm)."""
