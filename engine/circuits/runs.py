@@ -92,13 +92,18 @@ class PromptRuns:
         """The clean pass of chunk `index`."""
         return self._pass("clean", index, self.chunks[index].tokens)
 
+    def corrupt_cache(self, index: int) -> Cache:
+        """The pass of chunk `index` over its corrupt prompts. ValueError when the batch has none."""
+        corrupt = self.chunks[index].corrupt
+        if corrupt is None:
+            raise ValueError("these prompts came without corrupt partners")
+        return self._pass("corrupt", index, corrupt)
+
     def replacement(self, index: int) -> Replacement:
         """What ablated components write on the prompts of chunk `index`."""
         if self._fixed is not None:
             return self._fixed
-        corrupt = self.chunks[index].corrupt
-        assert corrupt is not None
-        return resample_replacement(self._pass("corrupt", index, corrupt))
+        return resample_replacement(self.corrupt_cache(index))
 
     def values(self, index: int, final: Float[Tensor, "variant_batch k d_model"]) -> Float[Tensor, "variant batch"]:
         """The metric per variant and example, on the CPU, from the final residual stream at the scored positions."""

@@ -64,7 +64,7 @@ def attention_patterns(params: AttentionPatterns, ctx: Context) -> Sequence[AnyA
         for row, length in enumerate(batch.lengths.tolist()):  # beyond a shorter prompt's end there is nothing
             values[row, :, :, length:] = np.nan
             values[row, :, :, :, length:] = np.nan
-    labels = _token_labels(model, rows, batch, params.side)
+    labels = token_labels(model, rows, batch, params.side)
     numbers = ("average",) if params.average else tuple(f"{start + i + 1}" for i in range(n))
     of = f"{n} prompts, averaged" if params.average else (f"prompt {start + 1}" if n == 1 else f"{n} prompts")
     difference = params.side == "difference"
@@ -185,7 +185,7 @@ def _texts(model: TransformerModel, ids: Any) -> list[str]:
     return model.tokenizer.token_texts(ids.tolist())
 
 
-def _token_labels(model: TransformerModel, rows: Sequence[PromptRow], batch: TokenBatch, side: str) -> tuple[str, ...]:
+def token_labels(model: TransformerModel, rows: Sequence[PromptRow], batch: TokenBatch, side: str) -> tuple[str, ...]:
     """One prompt: its tokens. Several of equal length: the token where all agree, else the name of the position where
     they have one, else its number. Of different lengths: none."""
     n, pos = batch.tokens.shape
@@ -203,4 +203,4 @@ def _token_labels(model: TransformerModel, rows: Sequence[PromptRow], batch: Tok
     return tuple(first[i] if same[i] else names.get(i, str(i)) for i in range(pos))
 
 
-__all__ = ["AttentionPatterns", "attention_patterns", "prompts_at_once", "tokens_of", "with_positions"]
+__all__ = ["AttentionPatterns", "attention_patterns", "prompts_at_once", "token_labels", "tokens_of", "with_positions"]
