@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from engine.circuits.interventions.activation_operations import ActivationPatching, activation_patching
 from engine.circuits.interventions.what_if_operations import WhatIf, what_if
 from engine.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="circuits.activation_patching",
+        title="Patch activations",
+        summary="Runs one side of each prompt pair and pastes one activation of the other: of the residual stream, "
+        "attention or MLP by layer and position, or of a head's z, query, key, value or pattern. A heatmap of the "
+        "effects that fills in as it runs, and a table sorted by them.",
+        params=ActivationPatching,
+        gives=("matrix", "table"),
+        function=activation_patching,
+        source="Meng et al. 2022; Heimersheim & Nanda 2024 (denoising and noising)",
+    ),
     Operation(
         name="circuits.what_if",
         title="What if these were gone?",
