@@ -81,6 +81,8 @@ def _type(field: FieldInfo) -> str:
         return field.text
     if field.type == "artifact":
         return f"@{field.kind}"
+    if field.type == "artifacts":
+        return f"@{field.kind},..."
     low = "" if field.minimum is None else f"{field.minimum:g}"
     high = "" if field.maximum is None else f"{field.maximum:g}"
     return field.type + (f" {low}..{high}" if low or high else "")

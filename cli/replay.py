@@ -61,10 +61,7 @@ def _replayed(
         error = f"its input @{missing[0]} could not be made again"
         print(f"step {step.id}: {error}", file=sys.stderr)
         return {**entry, "status": "failed", "error": error}
-    values = {
-        name: f"@{renamed[step.inputs[name]]}" if name in step.inputs else value
-        for name, value in step.parameters.items()
-    }
+    values = step.referring(lambda artifact: f"@{renamed[artifact]}")
     try:
         outcome = place.run(step.operation, values, seed=step.seed, again=True)
     except CancelledError:

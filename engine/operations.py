@@ -31,6 +31,14 @@ ModelRef = Annotated[str, msgspec.Meta(description="model to use: @ID or a sourc
 PromptsRef = Annotated[str, msgspec.Meta(description="prompts to use: @ID", extra={"kind": "prompts"})]
 MatrixRef = Annotated[str, msgspec.Meta(description="matrix to use: @ID", extra={"kind": "matrix"})]
 GraphRef = Annotated[str, msgspec.Meta(description="graph to use: @ID", extra={"kind": "graph"})]
+# Lists of them, written `@1,@2` or as a JSON list; each is an input of the step.
+ModelRefs = Annotated[
+    tuple[str, ...], msgspec.Meta(description="models to use: @ID,@ID or sources", extra={"kind": "model"})
+]
+PromptsRefs = Annotated[
+    tuple[str, ...], msgspec.Meta(description="sets of prompts to use: @ID,@ID", extra={"kind": "prompts"})
+]
+GraphRefs = Annotated[tuple[str, ...], msgspec.Meta(description="graphs to use: @ID,@ID", extra={"kind": "graph"})]
 # A RASP program: its text, a name of the library (`sort`, `shift_by(2)`), `@FILE` (replaced by the file's text, so the
 # session holds it), or `@ID`/`@last` of a Program artifact in RASP, which is then an input of the step.
 RaspText = Annotated[
@@ -184,12 +192,14 @@ def _field(field: msgspec.inspect.Field, hint: Any) -> FieldInfo:
         case msgspec.inspect.StrType():
             name = "artifact" if kind else "str"
         case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
-            name = "list"
+            name = "artifacts" if kind else "list"
         case _:
             raise TypeError(f"parameter {field.name}: a form has no field for {of}")
     default = None if field.default is msgspec.NODEFAULT else field.default
     if field.default_factory is not msgspec.NODEFAULT:
         default = field.default_factory()
+    if isinstance(default, tuple):
+        default = list(default)  # as it is after crossing the process boundary
     return FieldInfo(
         name=field.name,
         type=name,

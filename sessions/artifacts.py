@@ -82,6 +82,9 @@ class Points(Artifact, frozen=True, kw_only=True, tag="points"):
     axis_names: tuple[str, ...] = ()
 
 
+Side = Literal["both", "first", "second"]  # of two circuits compared: which of them has it
+
+
 class Node(msgspec.Struct, frozen=True):
     """A node of a graph. A transformer's node has a `component`; an automaton's state has only its name."""
 
@@ -92,6 +95,7 @@ class Node(msgspec.Struct, frozen=True):
     score: float | None = None
     kept: bool = True  # False: looked at and found not to belong (drawn dim, hidden at coarse levels)
     accepting: bool = False  # a double ring: the start state of an automaton, say
+    side: Side | None = None  # where two circuits are compared
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -101,6 +105,7 @@ class Edge(msgspec.Struct, frozen=True):
     label: str = ""  # `0/1` on a transition: what it reads / what it writes
     kept: bool = True
     input: HeadInput | None = None  # which input of a head reads it; None: all three, or the target is no head
+    side: Side | None = None
 
 
 class Graph(Artifact, frozen=True, kw_only=True, tag="graph"):

@@ -275,11 +275,7 @@ class _Comparing:
 
     def facts(self, path: str, expected: dict[str, Any], got: dict[str, Any]) -> None:
         kept = [{k: v for k, v in facts.items() if k not in MACHINE_FACTS} for facts in (expected, got)]
-        for facts in kept:
-            for name, value in facts.items():
-                if isinstance(value, str) and (_REFERENCE.fullmatch(value) or _KEPT.fullmatch(value)):
-                    facts[name] = "an artifact"  # numbered anew on every run, or compared by its weights
-        self.value(path, *kept)
+        self.value(path, *(_without_numbers(facts) for facts in kept))
 
     def rows(self, path: str, table: Table, expected: Sequence[Sequence[Any]], got: Sequence[Sequence[Any]]) -> None:
         """Row by row; by the first column where that names rows, as near ties may change places in a sorted table."""
@@ -307,6 +303,20 @@ class _Comparing:
             else:
                 present, absent = ("present", "absent") if name in expected else ("absent", "present")
                 self.differ(f"{path}[{name}]", present, absent)
+
+
+def _without_numbers(value: Any) -> Any:
+    """Facts without what is numbered anew on every run, or compared by its weights: references to artifacts, in lists
+    and dictionaries too."""
+    match value:
+        case str():
+            return "an artifact" if _REFERENCE.fullmatch(value) or _KEPT.fullmatch(value) else value
+        case list() | tuple():
+            return [_without_numbers(item) for item in value]
+        case dict():
+            return {name: _without_numbers(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _arrow(edge: Edge) -> str:

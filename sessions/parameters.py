@@ -5,6 +5,7 @@ Both sides of the process boundary use this, so that a form refuses what the eng
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One parameter, as a form or the command line needs it. Crosses the process boundary."""
 
     name: str
-    type: Literal["int", "float", "str", "bool", "choice", "artifact", "list"]
+    type: Literal["int", "float", "str", "bool", "choice", "artifact", "artifacts", "list"]
     help: str = ""
     required: bool = False
     default: Any = None
@@ -25,7 +26,7 @@ class FieldInfo(msgspec.Struct, frozen=True, kw_only=True):
     open_minimum: bool = False  # the minimum itself is out of range
     open_maximum: bool = False
     choices: tuple[str, ...] = ()
-    kind: str = ""  # for type "artifact": the kind that fits
+    kind: str = ""  # for type "artifact" and its list "artifacts": the kind that fits
     optional: bool = False  # None is allowed
     text: str = ""  # "rasp": the text of a program, which `@FILE` and a Program artifact's `@ID` may stand for
 
@@ -54,6 +55,10 @@ def expected(field: FieldInfo) -> str:
         return f"a {field.kind}, written @ID or @last" + (
             ", or a source such as zoo:tpp" if field.kind == "model" else ""
         )
+    if field.type == "artifacts":
+        return f"a list of @ID of {plural(field.kind)}, written @1,@2" + (
+            ", or sources such as zoo:tpp" if field.kind == "model" else ""
+        )
     names = {
         "int": "a whole number",
         "float": "a number",
@@ -69,6 +74,31 @@ def expected(field: FieldInfo) -> str:
         high = "" if field.maximum is None else f" {'below' if field.open_maximum else 'of at most'} {field.maximum:g}"
         bounds = " and".join(part for part in (low, high) if part)
     return names[field.type] + bounds
+
+
+def plural(kind: str) -> str:
+    """Several artifacts of a kind, in words."""
+    return {"matrix": "matrices", "series": "series", "points": "points", "prompts": "prompts"}.get(kind, f"{kind}s")
+
+
+def references_written(references: Iterable[Any]) -> str:
+    """A list of references as a person types it: `@1,@2`; as JSON where a name in it has a comma or a bracket."""
+    texts = [str(reference) for reference in references]
+    plain = all("," not in text and not text.startswith("[") for text in texts)
+    return ",".join(texts) if plain else msgspec.json.encode(texts).decode()
+
+
+def _references(value: Any) -> list[str]:
+    """`@1,@2`, a JSON list, or a list. ValueError when a part of it is no text or number, or empty."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = msgspec.json.decode(text) if text.startswith("[") else text.split(",") if text else []
+    if not isinstance(value, list | tuple) or any(isinstance(v, bool) or not isinstance(v, str | int) for v in value):
+        raise ValueError("not a list of references")
+    found = [str(part).strip() for part in value]
+    if not all(found):
+        raise ValueError("an empty reference")
+    return found
 
 
 def check_value(operation: str, field: FieldInfo, value: Any) -> Any:
@@ -111,6 +141,11 @@ def check_value(operation: str, field: FieldInfo, value: Any) -> Any:
                 if below or above or number != number:
                     raise CallError(f"{field.name}={value} is out of range", operation, f"give {expected(field)}")
                 return int(number) if field.type == "int" else number
+            case "artifacts":
+                found = _references(value)
+                if not found and field.required:
+                    raise wrong
+                return found
             case "list":
                 items = msgspec.json.decode(value) if isinstance(value, str) else value
                 if not isinstance(items, list | tuple):

@@ -18,7 +18,7 @@ CREATE TABLE steps (
     key         TEXT NOT NULL,              -- identity of the work, see sessions.steps.identity_key
     status      TEXT NOT NULL,
     created     REAL NOT NULL,              -- seconds since 1970, UTC
-    inputs      TEXT NOT NULL,              -- JSON: parameter -> artifact id
+    inputs      TEXT NOT NULL,              -- JSON: parameter -> artifact id; PARAMETER[0] in a list
     seconds     REAL NOT NULL DEFAULT 0,
     done        INTEGER NOT NULL DEFAULT 0,
     total       INTEGER NOT NULL DEFAULT 0,

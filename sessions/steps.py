@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from sessions.errors import ErrorRecord
+from sessions.parameters import references_written
 
 Status = Literal["queued", "running", "cancelling", "done", "failed", "cancelled", "interrupted"]
 FINISHED: frozenset[str] = frozenset({"done", "failed", "cancelled", "interrupted"})
@@ -45,7 +47,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     created: float  # seconds since 1970, UTC
     given: tuple[str, ...] = ()
-    inputs: dict[str, int] = {}  # parameter name -> artifact id
+    inputs: dict[str, int] = {}  # parameter name -> artifact id; of a list of references, `models[0]`, `models[1]`...
     seconds: float = 0.0  # computing time, added up over interruptions
     done: int = 0
     total: int = 0
@@ -57,10 +59,30 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in RESUMABLE
 
     @property
+    def references(self) -> frozenset[str]:
+        """The parameters that refer to artifacts."""
+        return frozenset(input_place(place)[0] for place in self.inputs)
+
+    def referring(self, to: Callable[[int], str]) -> dict[str, Any]:
+        """The parameters with every reference written as `to` says of the artifact it points to."""
+        values = dict(self.parameters)
+        for place, artifact in self.inputs.items():
+            name, index = input_place(place)
+            if index is None:
+                values[name] = to(artifact)
+            else:
+                values[name] = [to(artifact) if i == index else value for i, value in enumerate(values[name])]
+        return values
+
+    @property
     def command(self) -> str:
         """The step as a person typed it, or would, after `iwb run FILE`: what was left to the defaults is left out."""
         chosen = {name: value for name, value in self.parameters.items() if name in self.given}
-        texts = {name: v if isinstance(v, str) else written(v) for name, v in chosen.items()}
+        lists = {name for name, place in map(input_place, self.inputs) if place is not None}
+        texts = {
+            name: v if isinstance(v, str) else references_written(v) if name in lists else written(v)
+            for name, v in chosen.items()
+        }
         words = [self.operation, *(f"{name}={shlex.quote(text)}" for name, text in texts.items())]
         return " ".join(words) + (f" --seed {self.seed}" if self.seed else "")
 
@@ -87,15 +109,26 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     artifact: int | None = None
 
 
+def input_place(place: str) -> tuple[str, int | None]:
+    """The parameter that a key of `Step.inputs` names, and the place in its list where it is one."""
+    name, bracket, index = place.partition("[")
+    return (name, int(index.removesuffix("]"))) if bracket else (name, None)
+
+
 def written(value: Any) -> str:
     """A parameter value as a person types it: text quoted where a shell needs it, anything else as JSON."""
     return shlex.quote(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def identity_key(
-    operation: str, version: int, parameters: dict[str, Any], seed: int, input_hashes: dict[str, str]
+    operation: str,
+    version: int,
+    parameters: dict[str, Any],
+    seed: int,
+    input_hashes: Mapping[str, str | Sequence[str]],
 ) -> str:
-    """The hash that says two steps are the same work. References count by what they point to, not by their number."""
+    """The hash that says two steps are the same work. References count by what they point to, not by their number; a
+    list of references has a list of hashes."""
     values = {name: input_hashes.get(name, value) for name, value in parameters.items()}
     text = msgspec.json.encode([operation, version, values, seed], order="deterministic")
     return hashlib.sha256(text).hexdigest()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sessions.errors import CallError
-from sessions.parameters import FieldInfo, OperationInfo, check_value
+from sessions.parameters import FieldInfo, OperationInfo, check_value, plural, references_written
 from sessions.steps import written
 from tui.selection import Selection
 from tui.store import Store
@@ -29,7 +29,8 @@ class Choice(NamedTuple):
 
 
 class FormField(NamedTuple):
-    """One line of the form. `choices` empty: free text."""
+    """One line of the form. `choices` empty: free text. A list of references is free text too: its choices are what
+    may stand in it."""
 
     info: FieldInfo
     start: str
@@ -50,8 +51,8 @@ def fields_of(
     made = []
     for field in info.fields:
         choices = choices_of(field, store, sources)
-        start = _text(given[field.name]) if field.name in given else _start(field, store, selection, choices)
-        if choices and start and start not in {c.value for c in choices}:
+        start = _text(given[field.name], field) if field.name in given else _start(field, store, selection, choices)
+        if choices and field.type != "artifacts" and start and start not in {c.value for c in choices}:
             choices = (Choice(start, start), *choices)
         made.append(FormField(field, start, choices))
     return tuple(made)
@@ -65,6 +66,8 @@ def choices_of(field: FieldInfo, store: Store, sources: Iterable[Choice] = ()) -
             return (Choice("true", "yes"), Choice("false", "no"))
         case "choice":
             return none + tuple(Choice(word, word) for word in field.choices)
+        case "artifacts":
+            return tuple(Choice(f"@{a.id}", f"@{a.id} {a.title}") for a in store.of_kind(field.kind))
         case "artifact":
             fitting = tuple(Choice(f"@{a.id}", f"@{a.id} {a.title}") for a in reversed(store.of_kind(field.kind)))
             return none + fitting + (tuple(sources) if field.kind == "model" else ())
@@ -73,21 +76,27 @@ def choices_of(field: FieldInfo, store: Store, sources: Iterable[Choice] = ()) -
 
 
 def _start(field: FieldInfo, store: Store, selection: Selection, choices: tuple[Choice, ...]) -> str:
-    if field.type == "artifact":
+    if field.type in ("artifact", "artifacts"):
         chosen = {"model": selection.model, "prompts": selection.prompts}.get(field.kind)
         if field.optional and field.default is None and chosen is None:
             return ""
+        if field.type == "artifacts" and not field.required:
+            return references_written(field.default or ())
         if chosen is not None and store.stored(chosen) is not None:
             return f"@{chosen}"
+        if field.type == "artifacts":
+            return choices[-1].value if choices else ""
         return choices[0].value if choices else ""
     if field.default is not None:
-        return _text(field.default)
+        return _text(field.default, field)
     if field.required and choices:
         return choices[0].value
     return ""
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, field: FieldInfo) -> str:
+    if field.type == "artifacts" and isinstance(value, list | tuple):
+        return references_written(value)
     return value if isinstance(value, str) else "" if value is None else written(value)
 
 
@@ -107,7 +116,9 @@ def read(info: OperationInfo, texts: Mapping[str, str]) -> Read:
         if text == "":
             if field.required:
                 missing = (
-                    _ABSENT.get(field.kind, f"there is no {field.kind} yet")
+                    f"name one or more {plural(field.kind)}: @ID,@ID"
+                    if field.type == "artifacts"
+                    else _ABSENT.get(field.kind, f"there is no {field.kind} yet")
                     if field.type == "artifact"
                     else "this is needed"
                 )

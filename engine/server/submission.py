@@ -36,10 +36,21 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelNotLoadedError(Exception):
-    """Parameter `field` names a model by its source; it has to be loaded (as a step of its own) first."""
+    """Parameter `field` names a model by its source; it has to be loaded (as a step of its own) first.
 
-    def __init__(self, field: str, source: str) -> None:
+    Where the parameter is a list, `among` is the whole of it and `index` the model's place there.
+    """
+
+    def __init__(self, field: str, source: str, among: list[str] | None = None, index: int = 0) -> None:
         self.field, self.source = field, source
+        self.among, self.index = among, index
+
+    def loaded(self, values: dict[str, Any], number: int) -> dict[str, Any]:
+        """The values with `@number` in the place of the source."""
+        if self.among is None:
+            return {**values, self.field: f"@{number}"}
+        filled = [f"@{number}" if i == self.index else text for i, text in enumerate(self.among)]
+        return {**values, self.field: filled}
 
 
 def prepare(
@@ -51,7 +62,7 @@ def prepare(
     params = parse(operation, values)
     parameters: dict[str, Any] = msgspec.to_builtins(params)
     inputs: dict[str, int] = {}
-    hashes: dict[str, str] = {}
+    hashes: dict[str, str | list[str]] = {}
     for field in describe(operation).fields:
         value = parameters[field.name]
         if field.type == "artifact" and value is not None:
@@ -59,6 +70,11 @@ def prepare(
             inputs[field.name] = number
             parameters[field.name] = f"@{number}"
             hashes[field.name] = _content(session, number)
+        elif field.type == "artifacts" and value is not None:
+            numbers = _resolve_all(session, operation, field, list(value))
+            inputs |= {f"{field.name}[{i}]": number for i, number in enumerate(numbers)}
+            parameters[field.name] = [f"@{number}" for number in numbers]
+            hashes[field.name] = [_content(session, number) for number in numbers]
         elif field.text and value is not None and str(value).startswith("@"):
             place = f"{operation.name}, parameter '{field.name}'"
             program = program_reference(session, field.text, str(value), place)
@@ -117,6 +133,17 @@ def _resolve(session: SessionFile, operation: Operation, field: FieldInfo, value
     if field.kind == "model" and not value.startswith("@"):
         raise ModelNotLoadedError(field.name, value)
     raise CallError(f"'{value}' is not a reference", place, "write @ID or @last")
+
+
+def _resolve_all(session: SessionFile, operation: Operation, field: FieldInfo, values: list[str]) -> list[int]:
+    """The artifact ids behind a list of references."""
+    numbers = []
+    for index, value in enumerate(values):
+        try:
+            numbers.append(_resolve(session, operation, field, value))
+        except ModelNotLoadedError as missing:
+            raise ModelNotLoadedError(field.name, missing.source, values, index) from None
+    return numbers
 
 
 def _there(folder: str, value: str) -> Path | None:

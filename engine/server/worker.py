@@ -77,8 +77,7 @@ class Worker:
             submission = prepare(self.session, operation, values, seed=seed, folder=folder)
             submission = msgspec.structs.replace(submission, executor=executor)
         except ModelNotLoadedError as missing:
-            field = missing.field
-            source = missing.source
+            source, loaded = missing.source, missing.loaded
             load = prepare(self.session, find_operation("models.load"), {"source": source}, folder=folder)
             loading = self._accept(load, again=False, interactive=operation.interactive)
 
@@ -90,7 +89,7 @@ class Worker:
                     error = step.error.error() if step.error else IwbError(f"loading {source} was {step.status}")
                     answer.set_exception(error)
                     return
-                with_model = {**values, field: f"@{self.session.artifacts(step.id)[0].id}"}
+                with_model = loaded(values, self.session.artifacts(step.id)[0].id)
                 try:
                     then = self.submit(name, with_model, seed=seed, again=again, folder=folder, executor=executor)
                 except IwbError as error:
@@ -173,9 +172,9 @@ class Worker:
     def _rerun(self, chain: list[Step], renamed: dict[int, int]) -> Accepted:
         old, rest = chain[0], chain[1:]
         values = {
-            name: f"@{renamed.get(old.inputs[name], old.inputs[name])}" if name in old.inputs else value
-            for name, value in old.parameters.items()
-            if name in old.given or name in old.inputs
+            name: value
+            for name, value in old.referring(lambda artifact: f"@{renamed.get(artifact, artifact)}").items()
+            if name in old.given or name in old.references
         }
         accepted = self.submit(old.operation, values, seed=old.seed, again=True).result()
 

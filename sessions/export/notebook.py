@@ -13,7 +13,7 @@ from sessions.export.account import StepAccount, account, ending, moment, overvi
 from sessions.export.markdown import code, plain, quoted
 from sessions.export.svg import DEFINITIONS
 from sessions.investigation import Investigation
-from sessions.recipes import RecipeStep, parse_reference, planned
+from sessions.recipes import RecipeStep, Reference, parse_reference, planned
 from sessions.render import render
 from sessions.steps import Note
 
@@ -95,9 +95,18 @@ def _variable(name: str) -> str:
 def _argument(name: str, value: Any) -> str:
     if isinstance(value, str):
         if reference := parse_reference(value):
-            return f'f"{name}=@{{{_variable(reference.step)}[{reference.output - 1}]}}"'
+            return f'f"{name}={_artifact_of(reference)}"'
         return _literal(f"{name}={value[1:] if value.startswith('@@') else value}")
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        references = [parse_reference(item) for item in value]
+        if all(references):
+            return f'f"{name}={",".join(_artifact_of(one) for one in references if one)}"'
     return _literal(f"{name}={msgspec.json.encode(value).decode()}")
+
+
+def _artifact_of(reference: Reference) -> str:
+    """The artifact's number, within an f-string."""
+    return f"@{{{_variable(reference.step)}[{reference.output - 1}]}}"
 
 
 def _literal(text: str) -> str:

@@ -143,9 +143,11 @@ def _portable(
             return reference(int(match.group(1)))
         return "@" + text if text.startswith("@") else text
 
+    referring = step.referring(reference)
+
     def value_of(name: str, value: Any) -> Any:
-        if name in step.inputs:
-            return reference(step.inputs[name])
+        if name in step.references:
+            return referring[name]
         if value is None:
             return "none"
         value = rewritten(value, rewrite)

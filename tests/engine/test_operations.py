@@ -15,8 +15,10 @@ from msgspec import Meta
 
 from engine.operations import (
     FieldInfo,
+    GraphRefs,
     MatrixRef,
     ModelRef,
+    ModelRefs,
     Operation,
     OperationInfo,
     Params,
@@ -43,6 +45,12 @@ class Sweep(Params, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=0)] | None = None
     fast: bool = False
     layers: list[int] = []
+    others: ModelRefs = ()
+
+
+class Several(Params, frozen=True, kw_only=True):
+    circuits: GraphRefs
+    models: ModelRefs
 
 
 OPERATION = Operation(
@@ -54,6 +62,7 @@ OPERATION = Operation(
     function=lambda params, context: (),
     source="section 3",
 )
+SEVERAL = msgspec.structs.replace(OPERATION, name="circuits.several", params=Several)
 NEEDED = {"model": "@1", "prompts": "@2"}
 
 
@@ -88,6 +97,7 @@ def test_an_operation_is_described_as_data() -> None:
         ("limit", {"type": "int", "minimum": 0, "optional": True}),
         ("fast", {"type": "bool", "default": False}),
         ("layers", {"type": "list", "default": []}),
+        ("others", {"type": "artifacts", "kind": "model", "required": False, "default": [], "help": "models to use: @ID,@ID or sources"}),
     ],
 )  # fmt: skip
 def test_a_parameter_is_described_by_its_type_and_bounds(name: str, expected: dict[str, Any]) -> None:
@@ -148,7 +158,7 @@ def test_what_is_not_given_has_its_default() -> None:
         (
             {"qqqqq": 1},
             "circuits.sweep: unknown parameter 'qqqqq'; known: model, prompts, matrix, ablation, n, batch, threshold,"
-            " rate, above, label, note, limit, fast, layers",
+            " rate, above, label, note, limit, fast, layers, others",
         ),
         (
             {"prompts": "@1"},
@@ -236,3 +246,31 @@ def test_what_parse_gives_is_parsed_again_to_the_same() -> None:
 def test_describing_operations_loads_no_torch() -> None:
     code = "import engine.operations, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given_as", "value"),
+    [
+        ("@1,@2", ("@1", "@2")),
+        (" @1 , zoo:tpp", ("@1", "zoo:tpp")),
+        ("@last", ("@last",)),
+        ('["@1", "a,b"]', ("@1", "a,b")),
+        (["@1", 2], ("@1", "2")),
+        ((), ()),
+        ("", ()),
+        ("[]", ()),
+    ],
+)
+def test_a_list_of_references_is_read_with_commas_or_as_json(given_as: Any, value: tuple[str, ...]) -> None:
+    assert given_value("others", given_as) == value
+
+
+@pytest.mark.parametrize("value", ["", "@1,,@2", ",", [], [None], [True], [["@1"]], '["@1"', "[1.5]", None, 3])
+def test_a_wrong_list_of_references_is_told_how_lists_are_written(value: Any) -> None:
+    with pytest.raises(CallError) as raised:
+        parse(SEVERAL, {"circuits": value, "models": "@1"})
+    assert str(raised.value) == (
+        f"circuits.several: '{value}' does not fit parameter 'circuits'; give a list of @ID of graphs, written @1,@2"
+    )
+    with pytest.raises(CallError, match="written @1,@2, or sources such as zoo:tpp"):
+        parse(SEVERAL, {"circuits": "@1", "models": value})

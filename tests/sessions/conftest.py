@@ -82,8 +82,16 @@ class MemoryInvestigation:
         total: int = 0,
         defaults: tuple[str, ...] = (),
     ) -> int:
-        """A step and what it left; gives the step's id. Parameters written `@N` become inputs."""
+        """A step and what it left; gives the step's id. Parameters written `@N`, alone or in a list, become
+        inputs."""
         values = parameters or {}
+        places = {
+            place: text
+            for name, value in values.items()
+            for place, text in (
+                ((f"{name}[{i}]", item) for i, item in enumerate(value)) if isinstance(value, list) else [(name, value)]
+            )
+        }
         number = len(self._steps) + 1
         self._steps.append(
             Step(
@@ -97,7 +105,7 @@ class MemoryInvestigation:
                 status=status,
                 created=1_700_000_000.0 + 60 * number,
                 inputs={
-                    n: int(v[1:]) for n, v in values.items() if isinstance(v, str) and v[1:].isdigit() and v[0] == "@"
+                    n: int(v[1:]) for n, v in places.items() if isinstance(v, str) and v[1:].isdigit() and v[0] == "@"
                 },
                 seconds=1.25 * number,
                 done=done,

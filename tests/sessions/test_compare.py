@@ -182,3 +182,12 @@ def test_it_agrees_with_numpy_on_what_is_close(values: Array, shift: float) -> N
     comparison = compare(matrix(values), matrix(other))
     assert comparison.same is bool(close)
     assert comparison.largest_absolute == np.abs(other - values).max()
+
+
+def test_references_in_lists_of_facts_are_numbered_anew() -> None:
+    def facts(circuits: list[str], column: str) -> Table:
+        return Table(title="t", columns=(), rows=(), facts={"circuits": circuits, "columns": [{"model": column}]})
+
+    assert compare(facts(["@3", "@4"], "@1"), facts(["@7", "@8"], "@2")).same
+    assert not compare(facts(["@3"], "@1"), facts(["@7", "@8"], "@1")).same
+    assert not compare(facts(["@3"], "@1"), facts(["three"], "@1")).same

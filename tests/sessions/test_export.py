@@ -437,6 +437,15 @@ def test_the_notebook_runs_the_recipe_step_by_step(investigation: Any, monkeypat
     ]
 
 
+def test_a_cell_names_the_members_of_a_list_by_what_earlier_cells_left(investigation: Any, kinds: Any) -> None:
+    investigation.add("circuits.transfer", {"circuits": ["@5"], "models": ["@1", "@1"], "words": ["a", "@b"]})
+    book = msgspec.json.decode(export(investigation, "ipynb"), type=Notebook)
+    last = [cell.source for cell in book.cells if isinstance(cell, CodeCell)][-1]
+    scope: dict[str, Any] = {"run": lambda *words: words, "model": [11], "sweep": [3, 4, 25]}
+    exec(last, scope)  # noqa: S102 - our own text
+    assert scope["transfer"][1:3] == ("circuits=@25", "models=@11,@11")
+
+
 def test_a_failing_cell_says_why_in_one_line(investigation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = SimpleNamespace(returncode=2, stdout="", stderr="no such model\n")
     monkeypatch.setitem(sys.modules, "subprocess", SimpleNamespace(run=lambda *_, **__: refused))

@@ -158,6 +158,22 @@ def test_work_done_twice_is_in_the_recipe_once(investigation: Any, kinds: Any) -
     assert recipe.steps[-1].parameters == {"model": "@model"}
 
 
+def test_a_list_of_references_goes_through_a_recipe_and_back(investigation: Any, kinds: Any) -> None:
+    again = investigation.artifacts(investigation.add("models.load", {"source": "other"}, kinds["model"]))[0].id
+    investigation.add("circuits.transfer", {"circuits": ["@5", "@4"], "models": ["@1", f"@{again}"]}, kinds["matrix"])
+    recipe = recipe_of(investigation)
+    assert recipe.steps[-1].parameters == {"circuits": ["@sweep.3", "@sweep.2"], "models": ["@model", "@model2"]}
+    assert parse(write(recipe)).steps[-1] == without_comment(recipe.steps[-1])
+    produced = {"sweep": [3, 4, 5], "model": [1], "model2": [9]}
+    assert resolve(recipe.steps[-1], produced) == {"circuits": ["@5", "@4"], "models": ["@1", "@9"]}
+
+
+def test_the_maker_of_one_in_a_list_is_kept(investigation: Any, kinds: Any) -> None:
+    stopped = investigation.add("circuits.other_sweep", {}, kinds["graph"], status="cancelled")
+    investigation.add("circuits.read", {"circuits": ["@5", f"@{investigation.artifacts(stopped)[0].id}"]})
+    assert [s.operation for s in recipe_of(investigation).steps][-2:] == ["circuits.other_sweep", "circuits.read"]
+
+
 def test_a_cancelled_step_that_a_finished_one_stands_on_is_kept(investigation: Any, kinds: Any) -> None:
     partial = investigation.add("circuits.other_sweep", {}, kinds["matrix"], status="cancelled")
     investigation.add("circuits.read", {"matrix": f"@{investigation.artifacts(partial)[0].id}"}, kinds["text"])

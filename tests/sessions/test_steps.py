@@ -25,6 +25,26 @@ def test_a_command_is_what_somebody_chose() -> None:
     assert step(parameters=parameters).command == "a.b"
 
 
+def test_a_list_of_references_is_written_with_commas_and_rewritten_place_by_place() -> None:
+    parameters = {"model": "@1", "circuits": ["@4", "@7"], "n": 3, "layers": [1, 2]}
+    inputs = {"model": 1, "circuits[0]": 4, "circuits[1]": 7}
+    done = step(parameters=parameters, given=("circuits", "layers"), inputs=inputs)
+    assert done.command == "a.b circuits=@4,@7 layers='[1,2]'"
+    assert done.references == {"model", "circuits"}
+    assert done.referring(lambda artifact: f"@{artifact * 10}") == {
+        "model": "@10", "circuits": ["@40", "@70"], "n": 3, "layers": [1, 2],
+    }  # fmt: skip
+    assert done.parameters == parameters
+
+
+def test_a_list_of_inputs_counts_by_what_it_points_to_in_its_order() -> None:
+    def key(parameters: list[str], hashes: list[str]) -> str:
+        return identity_key("a.b", 1, {"models": parameters}, 0, {"models": hashes})
+
+    assert key(["@1", "@2"], ["x", "y"]) == key(["@5", "@9"], ["x", "y"])
+    assert key(["@1", "@2"], ["x", "y"]) != key(["@1", "@2"], ["y", "x"])
+
+
 values = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
     st.integers(),

@@ -12,6 +12,7 @@ from textual import events
 from textual.widgets import Input, OptionList, Static, TextArea
 
 from sessions.errors import ErrorRecord
+from sessions.parameters import FieldInfo, OperationInfo
 from tests.tui.fake import FakeBench, FakeFile, a_model, a_sweep, investigation, settle, some_prompts
 from tui.app import prepare_environment
 from tui.keymap import Config, textual_key
@@ -664,6 +665,25 @@ async def test_a_field_with_nothing_to_choose_from_says_so_and_takes_keys() -> N
         await settle(pilot)
         await press(pilot, "tab", "x", "left", "right", "space", "home", "end", "enter", "ctrl+j")
         assert "there are no prompts yet: make or open some in Data (2)" in flat(bench.app)
+
+
+async def test_a_list_of_references_is_typed_and_sent_as_one() -> None:
+    bench = FakeBench()
+    models = FieldInfo(name="models", type="artifacts", kind="model", required=True, help="the models")
+    info = OperationInfo(
+        name="circuits.transfer", title="", summary="", fields=(models,), gives=(), version=1, interactive=False
+    )
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        bench.app.push_screen(FormScreen(info, {}))
+        await settle(pilot)
+        assert "models by their @ID, with commas: @1" in flat(bench.app)
+        assert isinstance(bench.app.focused, Input)
+        assert bench.app.focused.value == "@1"
+        await press(pilot, "end", ",", "ctrl+j")
+        assert "give a list of @ID of models, written @1,@2" in flat(bench.app)
+        await press(pilot, "@", "9", "ctrl+j")
+        assert bench.engine.asked[-1] == ("run", "circuits.transfer", {"models": ["@1", "@9"]}, 0)
 
 
 async def type_at_once(pilot: Any, *keys: str) -> None:

@@ -75,3 +75,33 @@ def test_an_optional_field_left_empty_is_not_sent_and_an_emptied_default_is_none
 )
 def test_the_engines_refusal_finds_its_field(sentence: str, name: Any) -> None:
     assert field_named(SWEEP, sentence) == name
+
+
+SEVERAL = OperationInfo(
+    name="circuits.transfer",
+    title="",
+    summary="",
+    fields=(
+        FieldInfo(name="models", type="artifacts", kind="model", required=True),
+        FieldInfo(name="sets", type="artifacts", kind="prompts", default=[]),
+    ),
+    gives=(),
+    version=1,
+    interactive=False,
+)
+
+
+def test_a_list_of_references_is_free_text_that_lists_what_fits() -> None:
+    models, sets = fields_of(SEVERAL, {}, filled(), Selection(model=1, prompts=2))
+    assert (models.start, sets.start) == ("@1", "")
+    assert [choice.value for choice in models.choices] == ["@1"]
+    (again, _) = fields_of(SEVERAL, {"models": ["@1", "@9"]}, filled(), Selection(model=1))
+    assert again.start == "@1,@9"
+    assert [choice.value for choice in again.choices] == ["@1"]
+
+
+def test_a_list_of_references_is_read_and_its_mistakes_are_said_at_its_field() -> None:
+    assert read(SEVERAL, {"models": "@1, @9", "sets": ""}).values == {"models": ["@1", "@9"]}
+    assert read(SEVERAL, {"models": "zoo:tpp", "sets": "@2"}).values == {"models": ["zoo:tpp"], "sets": ["@2"]}
+    assert read(SEVERAL, {"models": "", "sets": ""}).errors == {"models": "name one or more models: @ID,@ID"}
+    assert "written @1,@2" in read(SEVERAL, {"models": "@1,,", "sets": ""}).errors["models"]

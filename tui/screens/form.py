@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 from sessions.errors import CallError, IwbError
-from sessions.parameters import FieldInfo, OperationInfo
+from sessions.parameters import FieldInfo, OperationInfo, plural
 from tui.actions import Scope
 from tui.form import FormField, Read, field_named, fields_of, read
 from tui.screens.overlay import Overlay
@@ -73,6 +73,8 @@ class FormScreen(Overlay[None]):
 
     def _widget(self, field: FormField) -> Widget:
         name = f"field-{field.info.name}"
+        if field.info.type == "artifacts":
+            return Input(field.start, placeholder=_brief(field.info), id=name)
         if field.choices or field.info.type == "artifact":
             return Chooser(field.choices, field.start, id=name)
         if "\n" in field.start:  # a program of several lines, which a field of one line would garble
@@ -100,7 +102,7 @@ class FormScreen(Overlay[None]):
         name = (self.focused.id or "").removeprefix("field-") if self.focused else ""
         field = next((f for f in self._fields if f.info.name == name), None)
         if field is not None:
-            what = Content.assemble(field.info.help, "\n", (_expected(field.info), Style(dim=True)))
+            what = Content.assemble(field.info.help, "\n", (_hint(field), Style(dim=True)))
             self.query_one("#help", Static).update(what)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -185,7 +187,16 @@ def _brief(field: FieldInfo) -> str:
     span = f"{low} to {high}" if low and high else f"{low} or more" if low else f"up to {high}" if high else ""
     words = {"int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list"}.get(field.type, "")
     words = "a program, a library name, @FILE or @ID" if field.text else words
+    words = f"{plural(field.kind)}: @ID,@ID" if field.type == "artifacts" else words
     return (span or words) + (" (may stay empty)" if field.optional else "")
+
+
+def _hint(field: FormField) -> str:
+    """What may stand in a field; for a list of references, those there are."""
+    if field.info.type != "artifacts":
+        return _expected(field.info)
+    there = "; ".join(choice.label for choice in field.choices) or f"there are no {plural(field.info.kind)} yet"
+    return f"{plural(field.info.kind)} by their @ID, with commas: {there}"
 
 
 def _expected(field: FieldInfo) -> str:
@@ -193,6 +204,7 @@ def _expected(field: FieldInfo) -> str:
     words = {
         "int": "a whole number", "float": "a number", "str": "text", "list": "a JSON list", "bool": "yes or no (← →)",
         "choice": "← → or a first letter choose", "artifact": f"a {field.kind}: ← → or a first letter choose",
+        "artifacts": f"{plural(field.kind)} by their @ID, with commas",
     }[field.type]  # fmt: skip
     if field.text:
         words = "the text, a name of the library (sort), @FILE, or @ID of a program"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from msgspec import Meta
 
-from engine.operations import Context, MatrixRef, ModelRef, Operation, Params
+from engine.operations import Context, MatrixRef, ModelRef, ModelRefs, Operation, Params
 from engine.server import worker as worker_module
 from engine.server.protocol import Event
 from engine.server.worker import Worker
@@ -42,6 +42,11 @@ class Source(Params):
 class Ask(Params):
     model: ModelRef
     other: ModelRef | None = None
+
+
+class Cross(Params):
+    models: ModelRefs
+    matrices: Annotated[tuple[str, ...], Meta(description="matrices", extra={"kind": "matrix"})] = ()
 
 
 counted: list[int] = []  # the units really computed, over all runs
@@ -90,6 +95,10 @@ def ask(params: Ask, ctx: Context) -> Sequence[AnyArtifact]:
     return [Text(title="answer", markdown=params.model)]
 
 
+def cross(params: Cross, ctx: Context) -> Sequence[AnyArtifact]:
+    return [Text(title="crossed", markdown=" ".join((*params.models, *params.matrices)))]
+
+
 OPERATIONS = {
     o.name: o
     for o in (
@@ -108,6 +117,7 @@ OPERATIONS = {
         Operation(
             name="test.ask", title="Ask", summary="s", params=Ask, gives=("text",), function=ask, interactive=True
         ),
+        Operation(name="test.cross", title="Cross", summary="s", params=Cross, gives=("text",), function=cross),
         Operation(name="test.crash", title="Crash", summary="s", params=Nothing, gives=(), function=crash),
         Operation(name="test.refuse", title="Refuse", summary="s", params=Nothing, gives=(), function=refuse),
     )

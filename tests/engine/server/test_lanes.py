@@ -32,6 +32,14 @@ def test_two_models_named_by_their_sources_are_loaded_one_after_the_other(worker
     assert session.step(answer.result(timeout=0).step).inputs == {"model": 1, "other": 2}
 
 
+def test_models_of_a_list_named_by_their_sources_are_loaded_first(worker: Worker, session: SessionFile) -> None:
+    answer = worker.submit("test.cross", {"models": "one,two,one"})
+    worker.work_until_idle()
+    step = session.step(answer.result(timeout=0).step)
+    assert step.inputs == {"models[0]": 1, "models[1]": 2, "models[2]": 1}
+    assert [s.operation for s in session.steps()] == ["models.load", "models.load", "test.cross"]
+
+
 def test_a_questions_model_is_loaded_between_the_batches_too(working: Worker, session: SessionFile) -> None:
     long = working.submit("test.count", {"n": 500, "pause": 0.01}).result().step
     wait_until(lambda: len(counted) >= 2)

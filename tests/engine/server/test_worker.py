@@ -56,6 +56,37 @@ def test_references_are_followed_by_content_not_by_number(worker: Worker, sessio
     assert session.step(first).parameters["matrix"] == "@1"
 
 
+def test_each_of_a_list_is_an_input_and_counts_by_its_content(worker: Worker, session: SessionFile) -> None:
+    finished(worker, "test.count", {"n": 2})
+    finished(worker, "test.count", {"n": 3})
+    finished(worker, "test.count", {"n": 2}, again=True)
+    finished(worker, "models.load", {"source": "m"})
+    first = finished(worker, "test.cross", {"models": "@4", "matrices": "@1,@last"})
+    step = session.step(first)
+    assert step.inputs == {"models[0]": 4, "matrices[0]": 1, "matrices[1]": 3}
+    assert step.parameters == {"models": ["@4"], "matrices": ["@1", "@3"]}
+    assert step.command == "test.cross models=@4 matrices=@1,@3"
+    assert finished(worker, "test.cross", {"models": ["4"], "matrices": ["@3", "@1"]}) == first  # the same, twice
+    assert finished(worker, "test.cross", {"models": "@4", "matrices": "@1,@2"}) != first
+    assert finished(worker, "test.cross", {"models": "@4", "matrices": "@2,@1"}) not in (first, first + 1)
+    with pytest.raises(CallError, match=r"parameter 'matrices': @4 is a model, not a matrix"):
+        worker.submit("test.cross", {"models": "@4", "matrices": "@1,@4"}).result()
+
+
+def test_a_rerun_follows_a_list_to_what_was_made_again(worker: Worker, session: SessionFile) -> None:
+    finished(worker, "models.load", {"source": "m"})
+    finished(worker, "test.count", {"n": 2})
+    finished(worker, "test.count", {"n": 3})
+    finished(worker, "test.cross", {"models": "@1", "matrices": "@2,@3"})
+    worker.rerun(2)
+    worker.work_until_idle()
+    steps = session.steps()[4:]
+    assert [(s.operation, s.inputs) for s in steps] == [
+        ("test.count", {}),
+        ("test.cross", {"models[0]": 1, "matrices[0]": 5, "matrices[1]": 3}),
+    ]
+
+
 def test_last_is_the_newest_of_the_kind_that_fits(worker: Worker, session: SessionFile) -> None:
     with pytest.raises(CallError, match="there is no matrix in the session yet"):
         worker.submit("test.double", {"matrix": "@last"}).result()
