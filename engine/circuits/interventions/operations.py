@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.circuits.interventions.activation_operations import ActivationPatching, activation_patching
+from engine.circuits.interventions.attention_ablation_operations import AttentionAblation, attention_ablation
 from engine.circuits.interventions.what_if_operations import WhatIf, what_if
 from engine.operations import Operation
 
@@ -17,6 +18,17 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("matrix", "table"),
         function=activation_patching,
         source="Meng et al. 2022; Heimersheim & Nanda 2024 (denoising and noising)",
+    ),
+    Operation(
+        name="circuits.attention_ablation",
+        title="Ablate attention",
+        summary="Takes the attention of every head away, one at a time: its pattern after the softmax (the head then "
+        "writes nothing), or its scores before it (the head then attends to everything alike). These are two "
+        "interventions. A layer x head heatmap that fills in as it runs, and a table of heads by their effect.",
+        params=AttentionAblation,
+        gives=("matrix", "table"),
+        function=attention_ablation,
+        source="pattern := 0: the fine-tuning seed study's attention-score ablation",
     ),
     Operation(
         name="circuits.what_if",

@@ -23,12 +23,18 @@ class HeadSweep(OnPrompts, frozen=True, kw_only=True):
 
 def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
     """Every head and MLP ablated alone: a heatmap of what each is worth, and a table sorted by it."""
+    asked = ask(params, ctx)
+    runs = asked.runs()
+    return swept(ctx, asked, runs, asked.facts(runs), mlps=params.mlps)
+
+
+def swept(ctx: Context, asked: Asked, runs: PromptRuns, known: dict[str, Any], *, mlps: bool) -> Sequence[AnyArtifact]:
+    """The sweep with whatever `runs` puts in a component's place; `known` are its facts, `ablation` names it."""
     from engine.circuits.sweeps.head_sweep import components_of
     from engine.circuits.sweeps.head_sweep import head_sweep as sweep
 
-    asked = ask(params, ctx)
-    runs, c = asked.runs(), asked.model.config
-    order = components_of(c.n_layers, c.n_heads, mlps=params.mlps and c.d_mlp > 0)
+    c = asked.model.config
+    order = components_of(c.n_layers, c.n_heads, mlps=mlps and c.d_mlp > 0)
     place = {component: index for index, component in enumerate(order)}
     values = np.full((len(order), runs.size), np.nan, np.float32)
     for saved in ctx.checkpoints().values():
@@ -36,7 +42,7 @@ def head_sweep(params: HeadSweep, ctx: Context) -> Sequence[AnyArtifact]:
         values[at, saved["start"] : saved["stop"]] = saved["values"]
     wanted = [[part for part, row in zip(order, values[:, chunk.rows]) if np.isnan(row).any()] for chunk in runs.chunks]
     asked.say(int(np.isfinite(values).sum()), values.size, f"{len(order)} components x {runs.size} prompts")
-    facts = asked.facts(runs) | {"sign": "ablated minus clean"}
+    facts = known | {"sign": "ablated minus clean"}
     for swept in sweep(runs, wanted, variants=asked.sizes(runs.size).variants):
         found = swept.values.float().cpu().numpy()
         first, last, rows = swept.components[0], swept.components[-1], swept.rows
@@ -141,4 +147,4 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-__all__ = ["HeadSweep", "head_sweep"]
+__all__ = ["HeadSweep", "head_sweep", "swept"]
