@@ -20,6 +20,8 @@ from engine.circuits.metrics import Interval, Metric, Targets, within_slack
 from engine.models.protocols import Cache, TransformerModel
 from engine.prompts.tokenized import TokenBatch
 
+ROUNDING_UNITS = 32  # in the last place of the largest logit
+
 
 class Chunk(NamedTuple):
     """Some rows of the prompt set, on the model's device."""
@@ -116,9 +118,20 @@ class PromptRuns:
         differently: logits then differ by a few units in the last place of the largest (8 seen, 32 allowed)."""
         chunk = self.chunks[index]
         logits = self._logits(chunk, final)
-        slack = 32 * torch.finfo(self.model.dtype).eps * float(logits.abs().max())
+        slack = ROUNDING_UNITS * torch.finfo(self.model.dtype).eps * float(logits.abs().max())
         found = within_slack(self.metric, logits, chunk.targets, slack)
         return Interval(found.low.cpu(), found.high.cpu())
+
+    def bounded(
+        self, index: int, final: Float[Tensor, "variant_batch k d_model"]
+    ) -> tuple[Float[Tensor, "variant batch"], Interval]:
+        """`values` and `bounds` from the same logits."""
+        self._before()
+        chunk = self.chunks[index]
+        logits = self._logits(chunk, final)
+        slack = ROUNDING_UNITS * torch.finfo(self.model.dtype).eps * float(logits.abs().max())
+        found = within_slack(self.metric, logits, chunk.targets, slack)
+        return self.metric.function(logits, chunk.targets).cpu(), Interval(found.low.cpu(), found.high.cpu())
 
     def logits(
         self, index: int, final: Float[Tensor, "variant_batch k d_model"]

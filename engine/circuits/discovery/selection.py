@@ -45,7 +45,7 @@ def greedy(
     ranks = _ranked(scores, graph, absolute=absolute).tolist()
     mask = torch.zeros_like(graph.edges)
     heap: list[tuple[float, int, int]] = []
-    inside = {Logits(): True}
+    inside: set[Head | Mlp] = set()
 
     def enter(targets: list[int]) -> None:
         for target in targets:
@@ -59,8 +59,8 @@ def greedy(
         mask[target, source] = True
         taken += 1
         node = graph.sources[source]
-        if node not in inside and not isinstance(node, Embed):
-            inside[node] = True
+        if not isinstance(node, Embed) and node not in inside:
+            inside.add(node)
             enter(_inputs(graph, node))
     return mask
 
