@@ -126,7 +126,8 @@ class Attended(Protocol):
 
 
 class TransformerModel(Protocol):
-    """A transformer of one stack, evaluated without gradients. Prompts are right-padded. Where attention is causal,
+    """A transformer of one stack. Whole passes (`forward`, `run_from`) are evaluated without gradients; parts keep them,
+    if any are asked for. Prompts are right-padded. Where attention is causal,
     padding after the last token changes nothing before it, and no mask is needed; where it is bidirectional, rows of
     unequal length come with padding tokens that the weights themselves do not attend to (see `prompts.tokenized`)."""
 
@@ -183,14 +184,14 @@ class TransformerModel(Protocol):
         ...
 
     def attend(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Attended:
-        """One layer's mixed values given the residual stream that enters it. Keeps gradients, if any are asked for."""
+        """One layer's mixed values given the residual stream that enters it."""
         ...
 
     def projections(
         self, layer: int, x: Float[Tensor, "rows pos d_model"]
     ) -> tuple[Float[Tensor, "rows pos head d_head"], ...]:
         """Queries, keys and values of every head given the residual stream that enters a layer, positions not yet
-        rotated in. Keeps gradients, if any are asked for; so do the three that follow."""
+        rotated in."""
         ...
 
     def head_inputs(
@@ -201,6 +202,17 @@ class TransformerModel(Protocol):
 
     def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:
         """What a head multiplies the normed residual stream with to get an input."""
+        ...
+
+    def pull_back(
+        self,
+        layer: int,
+        wanted: Sequence[tuple[HeadInput, int]],
+        x: Float[Tensor, "rows pos d_model"],
+        gradients: Float[Tensor, "rows pos wanted d_head"],
+    ) -> Float[Tensor, "wanted rows pos d_model"]:
+        """Gradients with respect to these inputs of heads, as gradients with respect to the residual stream that enters
+        the layer, each through its own input alone."""
         ...
 
     def mix(
@@ -216,7 +228,7 @@ class TransformerModel(Protocol):
         ...
 
     def mlp(self, layer: int, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
-        """What one layer's MLP adds, given the residual stream it reads. Keeps gradients, if any are asked for."""
+        """What one layer's MLP adds, given the residual stream it reads."""
         ...
 
 

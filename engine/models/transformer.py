@@ -1,8 +1,8 @@
 """A transformer of one stack, run without hooks: fused weights, and passes that start and end where they are needed.
 
 An ablation sweep runs a model thousands of times from the middle (reference: circuits.md, section e). What that takes,
-and nothing more, is here: a kept forward pass, and `run_from` a layer on a given residual stream. The inner functions
-are differentiable; the public ones, which follow the protocol, are not.
+and nothing more, is here: a kept forward pass, and `run_from` a layer on a given residual stream. These two are evaluated
+without gradients; the parts they are made of keep them, if any are asked for.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Transformer:
         self._activation = ACTIVATIONS[config.act_fn] if config.d_mlp else F.relu
         self._rotary = self._rotary_table(min(config.n_ctx, 256)) if config.positions == "rotary" else None
 
-    # -- the protocol: evaluated without gradients ------------------------------------------------------------------
+    # -- the protocol: whole passes, evaluated without gradients ----------------------------------------------------
 
     @torch.no_grad()
     def forward(self, tokens: Int[Tensor, "batch pos"], *, pattern: bool = False, upto: int | None = None) -> Cache:
@@ -124,21 +124,18 @@ class Transformer:
         tensors of the full length, in which only those positions are computed and the others are zero."""
         return self.continue_from(layer, residual, edit=edit, start=start, at=at)
 
-    @torch.no_grad()
     def unembed(
         self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
     ) -> Float[Tensor, "rows k vocab"]:
         """Final norm and unembedding: logits; with `columns`, only those tokens' logits, in that order."""
         return self.logits(residual, columns)
 
-    @torch.no_grad()
     def attention_output(
         self, layer: int, z: Float[Tensor, "rows pos head d_head"]
     ) -> Float[Tensor, "rows pos d_model"]:
         """z W_O summed over heads, plus b_O: what attention adds to the residual stream."""
         return self._merge_heads(layer, z)
 
-    @torch.no_grad()
     def head_output(
         self, layer: int, head: int, z: Float[Tensor, "rows pos d_head"]
     ) -> Float[Tensor, "rows pos d_model"]:
@@ -146,7 +143,6 @@ class Transformer:
         width = self.config.d_head
         return F.linear(z, self.weights.blocks[layer].w_o[:, head * width : (head + 1) * width])
 
-    @torch.no_grad()
     def head_outputs(
         self, layer: int, z: Float[Tensor, "rows pos some d_head"], heads: Sequence[int] | None = None
     ) -> Float[Tensor, "some rows pos d_model"]:
@@ -238,6 +234,32 @@ class Transformer:
     def head_input_weight(self, layer: int, name: HeadInput, head: int) -> Float[Tensor, "d_head d_model"]:
         """What a head multiplies the normed residual stream with; the norm's gain is not in it."""
         return self.weights.blocks[layer].w_qkv[self._rows_of([(name, head)])]
+
+    def pull_back(
+        self,
+        layer: int,
+        wanted: Sequence[tuple[HeadInput, int]],
+        x: Float[Tensor, "rows pos d_model"],
+        gradients: Float[Tensor, "rows pos wanted d_head"],
+    ) -> Float[Tensor, "wanted rows pos d_model"]:
+        """Gradients with respect to these inputs of heads, as gradients with respect to the residual stream x that
+        enters the layer, each through its own input alone: back through the projection and the norm."""
+        c, block = self.config, self.weights.blocks[layer]
+        rows, pos, some, width = gradients.shape
+        weights = block.w_qkv[self._rows_of(wanted)].view(some, width, c.d_model)
+        g = torch.bmm(gradients.permute(2, 0, 1, 3).reshape(some, rows * pos, width), weights)
+        g = g.view(some, rows, pos, c.d_model)
+        if c.normalization == "none":
+            return g
+        if block.ln1.w is not None:
+            g = g * block.ln1.w
+        centred = x - x.mean(-1, keepdim=True) if c.normalization == "LN" else x
+        scale = torch.rsqrt(centred.square().mean(-1, keepdim=True) + c.eps)
+        unit = centred * scale
+        g = g - unit * (g * unit).mean(-1, keepdim=True)
+        if c.normalization == "LN":
+            g = g - g.mean(-1, keepdim=True)
+        return g * scale
 
     def mix(
         self,
