@@ -149,7 +149,7 @@ def _matrix(
         axes.append(place)
     unit = effects.unit(facts["unit"])
     return Matrix(
-        title=f"Activation patching ({params.direction}) of {params.site}: {_reported(params.report, facts)}",
+        title=f"Activation patching ({params.direction}) of {params.site}: {effects.title(facts['metric_title'])}",
         summary=_summary(params, facts, places, effects, found, c.n_heads if heads else 1),
         facts=facts,
         values=found.reported.astype(np.float32).reshape(
@@ -163,16 +163,6 @@ def _matrix(
 
 def _size(axis: Axis) -> int:
     return len(axis.labels)
-
-
-def _reported(report: Report, facts: dict[str, Any]) -> str:
-    match report:
-        case "normalised":
-            return f"normalised effect on the {facts['metric_title']}"
-        case "difference":
-            return f"change in {facts['metric_title']}"
-        case "metric":
-            return str(facts["metric_title"])
 
 
 def _summary(

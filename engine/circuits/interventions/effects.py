@@ -88,6 +88,12 @@ class Effects:
         """The reported number's unit, given the metric's."""
         return "share" if self.report == "normalised" else metric
 
+    def title(self, metric: str) -> str:
+        """The reported number's name, given the metric's."""
+        return {"normalised": f"normalised effect on {metric}", "difference": f"change in {metric}"}.get(
+            self.report, metric
+        )
+
     def words(self) -> str:
         """What the reported number is."""
         patched, other = ("corrupt", "clean") if self.direction == "denoising" else ("clean", "corrupt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.circuits.interventions.activation_operations import ActivationPatching, activation_patching
 from engine.circuits.interventions.attention_ablation_operations import AttentionAblation, attention_ablation
+from engine.circuits.interventions.path_operations import PathPatching, path_patching
 from engine.circuits.interventions.what_if_operations import WhatIf, what_if
 from engine.operations import Operation
 
@@ -18,6 +19,18 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("matrix", "table"),
         function=activation_patching,
         source="Meng et al. 2022; Heimersheim & Nanda 2024 (denoising and noising)",
+    ),
+    Operation(
+        name="circuits.path_patching",
+        title="Patch paths",
+        summary="How each head reaches the metric through the receivers alone: its corrupt output changes what the "
+        "receivers read while all other heads stay clean, and those inputs go into a clean run. Unlike edge patching, "
+        "which changes what one target reads by one source and nothing else, it carries the effect through the MLPs "
+        "between them (mlps=frozen leaves direct paths). A layer x head heatmap and a table of senders.",
+        params=PathPatching,
+        gives=("matrix", "table"),
+        function=path_patching,
+        source="Wang et al. 2022; Goldowsky-Dill et al. 2023",
     ),
     Operation(
         name="circuits.attention_ablation",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from engine.circuits.asking import MetricName, OnPrompts, ask
+from engine.circuits.interventions.named_parts import named_parts
 from engine.models.protocols import answers_of
 from engine.operations import Context
 from sessions.artifacts import AnyArtifact, Column, Table
-from sessions.components import Head, Mlp, parse_component
+from sessions.components import Head, Mlp
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
@@ -114,24 +115,12 @@ def _top(asked: Asked, p: Any) -> str:
 
 def chosen(text: str, config: TransformerConfig) -> tuple[Head | Mlp, ...]:
     """The heads and MLPs that a person named. CallError when there is none, or not in this model."""
-    found: dict[Head | Mlp, None] = {}
-    for word in text.replace(";", ",").split(","):
-        if not word.strip():
-            continue
-        part = parse_component(word)
+    example = "name heads and MLPs: L0H1,mlp2"
+    found: list[Head | Mlp] = []
+    for part in named_parts(text, config, "components", example):
         if not isinstance(part, Head | Mlp) or (isinstance(part, Head) and part.input):
-            raise CallError(f"'{word.strip()}' cannot be ablated here", "components", "name heads and MLPs: L0H1,mlp2")
-        missing = part.layer >= config.n_layers or (isinstance(part, Head) and part.head >= config.n_heads)
-        if missing or (isinstance(part, Mlp) and not config.d_mlp):
-            mlps = "" if config.d_mlp else ", without MLPs"
-            raise CallError(
-                f"this model has no {part}",
-                "components",
-                f"it has {config.n_layers} layers of {config.n_heads} heads{mlps}",
-            )
-        found[part] = None
-    if not found:
-        raise CallError("no component is named", "components", "name heads and MLPs: L0H1,mlp2")
+            raise CallError(f"'{part}' cannot be ablated here", "components", example)
+        found.append(part)
     return tuple(found)
 
 
