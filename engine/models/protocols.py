@@ -126,10 +126,12 @@ class Attended(Protocol):
 
 
 class TransformerModel(Protocol):
-    """A transformer of one stack. Whole passes (`forward`, `run_from`) are evaluated without gradients; parts keep them,
-    if any are asked for. Prompts are right-padded. Where attention is causal,
-    padding after the last token changes nothing before it, and no mask is needed; where it is bidirectional, rows of
-    unequal length come with padding tokens that the weights themselves do not attend to (see `prompts.tokenized`)."""
+    """A transformer of one stack. Whole passes (`forward`, `run_from`) are evaluated without gradients; parts keep
+    them, if any are asked for.
+
+    Prompts are right-padded. Where attention is causal, padding after the last token changes nothing before it, and no
+    mask is needed; where it is bidirectional, rows of unequal length come with padding tokens that the weights
+    themselves do not attend to (see `prompts.tokenized`)."""
 
     handle: Model
     labels: Labels | None  # what tokens, logits and directions mean; of compiled models

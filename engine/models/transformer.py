@@ -1,8 +1,8 @@
 """A transformer of one stack, run without hooks: fused weights, and passes that start and end where they are needed.
 
 An ablation sweep runs a model thousands of times from the middle (reference: circuits.md, section e). What that takes,
-and nothing more, is here: a kept forward pass, and `run_from` a layer on a given residual stream. These two are evaluated
-without gradients; the parts they are made of keep them, if any are asked for.
+and nothing more, is here: a kept forward pass, and `run_from` a layer on a given residual stream. These two are
+evaluated without gradients; the parts they are made of keep them, if any are asked for.
 """
 
 from __future__ import annotations
