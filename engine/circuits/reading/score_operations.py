@@ -9,10 +9,8 @@ import numpy as np
 
 from engine.circuits.asking import conditions, head_axis, layer_axis
 from engine.circuits.reading.attention_operations import prompts_at_once, tokens_of, with_positions
-from engine.models.protocols import answers_of
 from engine.operations import Context, ModelRef, Params, PromptsRef
 from sessions.artifacts import AnyArtifact, Array, Axis, Column, Matrix, Table
-from sessions.errors import CallError
 
 if TYPE_CHECKING:
     from engine.models.protocols import TransformerModel
@@ -25,6 +23,7 @@ class HeadScores(Params, frozen=True, kw_only=True):
 
 def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
     """How much each head is a previous-token head, an induction head, and a reader of the answer."""
+    from engine.circuits.reading.answer_attention import answers_as_tokens
     from engine.circuits.reading.attention import (
         answer_pairs,
         induction_pairs,
@@ -38,7 +37,7 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
     first = prompts.rows[0].positions if prompts.rows else {}
     names = [name for name in first if all(name in row.positions for row in prompts.rows)]
     batch = tokens_of(model, prompts.rows, answers=True)
-    answers = _as_tokens(model, batch.answers)
+    answers = answers_as_tokens(model, batch.answers)
     n, step = len(batch.tokens), prompts_at_once(model, batch)
     causal = model.config.attention == "causal"
     totals: dict[str, Any] = {}
@@ -99,20 +98,6 @@ def head_scores(params: HeadScores, ctx: Context) -> Sequence[AnyArtifact]:
         )
     )
     return results
-
-
-def _as_tokens(model: TransformerModel, answers: Any) -> Any:
-    """The answers as ids of tokens, -1 where no token is that answer: logits may be of another vocabulary."""
-    spoken = answers_of(model.tokenizer)
-    if spoken is model.tokenizer:
-        return answers
-    tokens: dict[int, int] = {}
-    for answer in set(answers.flatten().tolist()):
-        try:
-            (tokens[answer],) = model.tokenizer.encode(spoken.token_texts([answer])[0])
-        except (CallError, ValueError):
-            tokens[answer] = -1
-    return answers.clone().apply_(tokens.__getitem__)
 
 
 def _score_matrix(model: TransformerModel, name: str, values: Array, found: Any, facts: dict[str, Any]) -> Matrix:
