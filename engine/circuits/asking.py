@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 from msgspec import Meta
 
 from engine.operations import Context, ModelRef, Params, PromptsRef
@@ -11,6 +12,7 @@ from sessions.artifacts import Axis, Prompts, WeightProcessing
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
+    from engine.circuits.batching import Sizes
     from engine.circuits.runs import PromptRuns
     from engine.models.protocols import TransformerModel
     from engine.prompts.tokenized import TokenBatch
@@ -66,10 +68,18 @@ class Asked(NamedTuple):
     def say(self, done: int, total: int, note: str) -> None:
         self.voice.say(done, total, note)
 
-    def runs(self, rows: Any = None, *, metric: MetricName | None = None, like: PromptRuns | None = None) -> PromptRuns:
+    def runs(
+        self,
+        rows: Any = None,
+        *,
+        metric: MetricName | None = None,
+        like: PromptRuns | None = None,
+        sizes: Sizes | None = None,
+    ) -> PromptRuns:
         """The prompts (or those rows) with their clean passes; `like` are the same prompts with another metric.
 
-        Where memory runs out, the chunks are halved.
+        `sizes`: of a method that needs more memory for a prompt than ablating its nodes does. Where memory runs out,
+        the chunks are halved.
         """
         from engine.circuits.metrics import METRICS
         from engine.circuits.runs import PromptRuns
@@ -77,7 +87,7 @@ class Asked(NamedTuple):
 
         batch = self.batch if rows is None else rows_of(self.batch, rows)
         chosen = METRICS[metric or self.metric]
-        size = self.sizes(len(batch.tokens))
+        size = sizes or self.sizes(len(batch.tokens))
         chunk = size.prompts
         while True:
             try:
@@ -96,7 +106,8 @@ class Asked(NamedTuple):
                     raise
             chunk //= 2
 
-    def sizes(self, prompts: int) -> Any:
+    def sizes(self, prompts: int, *, floats: int = 0) -> Sizes:
+        """Batch sizes; `floats` are further numbers that one row holds at once."""
         from engine.circuits.batching import sizes
         from engine.circuits.metrics import METRICS
 
@@ -107,6 +118,7 @@ class Asked(NamedTuple):
             scored=self.batch.at.shape[1],
             vocabulary=METRICS[self.metric].needs_vocabulary,
             most_rows=self.most_rows,
+            extra_floats=floats,
         )
 
     def facts(self, runs: PromptRuns) -> dict[str, Any]:
@@ -175,6 +187,13 @@ def rows_of(batch: TokenBatch, rows: Any) -> TokenBatch:
     return type(batch)(*parts)
 
 
+def split_rows(rng: np.random.Generator, n: int, part: float) -> tuple[Any, Any]:
+    """Which prompts decide, and which `part` of them is held out: both in order, at least one decides."""
+    order = rng.permutation(n)
+    aside = min(n - 1, round(n * part))
+    return np.sort(order[aside:]), np.sort(order[:aside])
+
+
 def layer_axis(model: TransformerModel) -> Axis:
     return Axis("layer", tuple(f"L{layer}" for layer in range(model.config.n_layers)))
 
@@ -183,4 +202,4 @@ def head_axis(model: TransformerModel) -> Axis:
     return Axis("head", tuple(f"H{head}" for head in range(model.config.n_heads)))
 
 
-__all__ = ["Asked", "OnPrompts", "ask", "conditions", "head_axis", "layer_axis", "rows_of", "the_prompts"]
+__all__ = ["Asked", "OnPrompts", "ask", "conditions", "head_axis", "layer_axis", "rows_of", "split_rows", "the_prompts"]

@@ -28,12 +28,20 @@ class Sizes(NamedTuple):
 
 
 def sizes(
-    model: TransformerModel, *, prompts: int, pos: int, scored: int, vocabulary: bool, most_rows: int = 0
+    model: TransformerModel,
+    *,
+    prompts: int,
+    pos: int,
+    scored: int,
+    vocabulary: bool,
+    most_rows: int = 0,
+    extra_floats: int = 0,
 ) -> Sizes:
     """Batch sizes for `prompts` rows of `pos` tokens, of which `scored` are unembedded (over the `vocabulary`, or a few
     columns). `most_rows` > 0 sets a limit of one's own on prompts x variants.
 
-    Memory of one row is counted generously: the activations of one layer, and the logits three times.
+    Memory of one row is counted generously: the activations of one layer, and the logits three times; and
+    `extra_floats` that a method holds for it besides.
     """
     c, device = model.config, str(model.device)
     kv_heads = c.n_kv_heads or c.n_heads
@@ -42,7 +50,7 @@ def sizes(
     unembedding = scored * c.d_model * (c.logits if vocabulary else 2)
     work = 2 * (pos * c.n_layers * (attention + mlp) + unembedding)
     floats = pos * (6 * c.d_model + 4 * c.n_heads * c.d_head + 3 * c.d_mlp + c.n_heads * pos)
-    floats += scored * (3 * c.logits if vocabulary else 8)
+    floats += scored * (3 * c.logits if vocabulary else 8) + extra_floats
     by_work = max(1, int((CPU_WORK if device == "cpu" else GPU_WORK) / work))
     rows = min(by_work, rows_that_fit(4 * floats, device), most_rows or by_work)
     return Sizes(rows, min(prompts, rows), int(KEPT_SHARE * free_memory(device)))

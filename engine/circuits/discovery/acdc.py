@@ -165,6 +165,7 @@ def acdc(
     order: Order = "reverse",
     rng: np.random.Generator | None = None,
     chain: int = 16,
+    plain: bool = False,
     rows: int = 1024,
     keep_bytes: int = 2**30,
     bootstrap: PairedBootstrap | None = None,
@@ -172,7 +173,8 @@ def acdc(
 ) -> Iterator[Tried]:
     """The decisions in order, batch by batch; `decided` are those of an earlier, interrupted run, target by target.
 
-    `chain` is the most edges tried at once, 1 for the plain algorithm; `rows` the most prompts x edges in one batch.
+    `chain` is the most edges tried at once, `rows` the most prompts x edges in one batch. `plain` does the plain
+    algorithm: one whole pass per edge.
     `order="random"` needs the same `rng` state again to be resumed.
     """
     standing = _Standing(runs, graph, keep_bytes)
@@ -198,7 +200,7 @@ def acdc(
             continue
         else:
             made = []
-            for some in _decide(standing, rule, target, sources, current, full, chain, variants, log):
+            for some in _decide(standing, rule, target, sources, current, full, 0 if plain else chain, variants, log):
                 made.extend(some)
                 log.extend(some)
                 if len(made) < len(sources):
@@ -246,18 +248,19 @@ def _decide(
     variants: int,
     log: Sequence[EdgeDecision],
 ) -> Iterator[list[EdgeDecision]]:
-    """The decisions about one target's edges. `value` is the circuit's own, in a whole pass."""
+    """The decisions about one target's edges. `value` is the circuit's own, in a whole pass; without a `chain` every
+    edge gets one too."""
     lost = torch.zeros(len(standing.graph.sources), dtype=torch.bool)
     verdicts = [d.removed for d in log[-LOOK_BACK:] if d.tried]
     current, whole = Value(value, value, value), True  # `whole`: current.value comes from a whole pass
     at = 0
     while at < len(sources):
-        guess, length = _guess(verdicts, min(chain, len(sources) - at))
+        guess, length = _guess(verdicts, min(max(1, chain), len(sources) - at))
         some = sources[at : at + length]
         trial = lost.repeat(length, 1)
         for step, source in enumerate(some):
             trial[step if not guess else slice(step, None), source] = True
-        if chain == 1:
+        if not chain:
             found = [_exactly(standing.value_without(target, trial[0]))]
         else:
             found = standing.values_without(target, trial, variants)
@@ -277,7 +280,7 @@ def _decide(
             verdicts.append(verdict)
             if verdict:
                 lost[source] = True
-                current, whole = new, alone or chain == 1
+                current, whole = new, alone or not chain
             if verdict != guess:
                 break
         at += len(made)

@@ -165,7 +165,7 @@ class EdgePasses:
         chunk, graph, bases = self.runs.chunks[index], self.graph, self.bases(index)
         variants = len(next(iter(removed.values())))
         weights = own.mask.to(self.model.device, self.model.dtype)
-        lost = {t: (mask & own.mask[t]).to(weights) for t, mask in removed.items()}
+        lost = {t: (mask.to(own.mask.device) & own.mask[t]).to(weights) for t, mask in removed.items()}
         logits = graph.target(Logits())
         if logits in lost:
             less: Tensor = own.final - _mix(lost[logits], own.own_at)

@@ -105,6 +105,7 @@ def test_decisions_depend_on_neither_chain_nor_chunk_nor_interruption(pair: Pair
     for chain, rows, keep in ((1, 6, 2**30), (5, 1, 2**30), (40, 4, 0)):
         other = PromptRuns(pair.ours, batch, METRICS["kl"], "resample", rows=rows)
         assert verdicts(fast(other, graph, rule, chain=chain, rows=64, keep_bytes=keep)) == expected
+    assert verdicts(fast(runs, graph, rule, plain=True)) == expected
     by_target: dict[int, list[EdgeDecision]] = {}
     whole = fast(runs, graph, rule)
     for d in whole:
