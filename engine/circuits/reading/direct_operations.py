@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from msgspec import Meta
 
-from engine.circuits.asking import conditions, head_axis, layer_axis, rows_of, the_prompts
+from engine.circuits.asking import conditions, rows_of, the_prompts
+from engine.circuits.reading.direct_results import by_prompt, by_source, heatmaps, of_head, table
 from engine.circuits.reading.lens_operations import check_row
 from engine.operations import Context, ModelRef, Params, PromptsRef
-from sessions.artifacts import AnyArtifact, Array, Axis, Column, Matrix, PromptRow, Table
+from sessions.artifacts import AnyArtifact, Array, PromptRow
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
@@ -74,17 +75,17 @@ def direct_effects(params: DirectEffects, ctx: Context) -> Sequence[AnyArtifact]
         "sum_minus_clean": float(np.abs(effects.sum(1) - clean).max()),
     }
     over = f"prompt {numbers[0]}" if n == 1 else f"mean of {n} prompts"
-    results: list[AnyArtifact] = list(_heatmaps(model, facts, names, mean, over))
-    results.append(_table(facts, names, effects, over))
+    results: list[AnyArtifact] = list(heatmaps(model, facts, names, mean, over))
+    results.append(table(facts, names, effects, over))
     if params.per_prompt:
-        results.append(_by_prompt(facts, names, effects, numbers))
+        results.append(by_prompt(facts, names, effects, numbers))
     if split:
         c = model.config
         sources = every[:, len(names) + 1 :].reshape(n, c.n_layers, c.n_heads, length)
         if chosen is not None:
-            results.append(_of_head(model, facts, rows, batch, sources[:, chosen[0], chosen[1]], chosen, numbers))
+            results.append(of_head(model, facts, rows, batch, sources[:, chosen[0], chosen[1]], chosen, numbers))
         if params.by_source:
-            results.append(_by_source(model, facts, rows, batch, sources.mean(0), over))
+            results.append(by_source(model, facts, rows, batch, sources.mean(0), over))
     return results
 
 
@@ -155,151 +156,12 @@ def _measured(ctx: Context, model: TransformerModel, batch: TokenBatch, componen
             effects = direct_effects(model, cache, tokens, at, toward)
             assert effects.shape[-1] == components
             clean = logit_difference(model.unembed(final).float(), targets)
-            found = [effects.double().mean(1), clean.double()[:, None]]
+            found = [effects.mean(1), clean[:, None]]
             if split:
-                found.append(head_effects_by_source(model, cache, at, toward).double().mean(1).flatten(1))
-        return torch.cat([one.cpu() for one in found], 1).numpy()
+                found.append(head_effects_by_source(model, cache, at, toward).mean(1).flatten(1))
+        return torch.cat([one.cpu().double() for one in found], 1).numpy()
 
     return per_prompt(ctx, n, step, "direct effects", compute, device=model.device)
-
-
-def _heatmaps(
-    model: TransformerModel, facts: dict[str, Any], names: Sequence[str], mean: Array, over: str
-) -> list[Matrix]:
-    """Heads as layer x head, MLPs as layer x 1."""
-    c, place = model.config, {name: i for i, name in enumerate(names)}
-    found = []
-    for what, axis in (("head", head_axis(model)), ("mlp", Axis("mlp", ("mlp",)))):
-        if what == "mlp" and not c.d_mlp:
-            continue
-        values = np.array(
-            [
-                [mean[place[f"L{layer}H{i}" if what == "head" else f"mlp{layer}"]] for i in range(len(axis.labels))]
-                for layer in range(c.n_layers)
-            ],
-            np.float32,
-        )
-        layer, i = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-        largest = f"L{layer}H{i}" if what == "head" else f"mlp{layer}"
-        found.append(
-            Matrix(
-                title=f"Direct effect of every {'head' if what == 'head' else 'MLP'} on the logit difference",
-                summary=f"{over}: largest {largest} with {values[layer, i]:+.3g} of {facts['clean']:.3g} logits",
-                facts=facts,
-                values=values,
-                axes=(layer_axis(model), axis),
-                unit="logits",
-                scale="diverging",
-            )
-        )
-    return found
-
-
-def _table(facts: dict[str, Any], names: Sequence[str], effects: Array, over: str) -> Table:
-    n, mean = len(effects), effects.mean(0)
-    errors = effects.std(0, ddof=1) / np.sqrt(n) if n > 1 else None
-    whole = facts["clean"]
-    order = sorted(range(len(names)), key=lambda i: -abs(mean[i]))
-    rows: list[tuple[str | float | None, ...]] = [
-        (
-            names[i],
-            float(mean[i]),
-            None if errors is None else float(errors[i]),
-            float(mean[i] / whole) if whole else None,
-            float((effects[:, i] > 0).mean()),
-        )
-        for i in order
-    ]
-    rows.append(("sum", float(mean.sum()), None, float(mean.sum() / whole) if whole else None, None))
-    return Table(
-        title=f"Direct effects on the logit difference, {over}",
-        summary=f"largest: {', '.join(f'{names[i]} {mean[i]:+.3g}' for i in order[:3])}; they sum to "
-        f"{mean.sum():.4g}, the model's logit difference is {whole:.4g}",
-        facts=facts,
-        columns=(
-            Column("component", "text"),
-            Column("effect", "float", "logits", facts["sign"]),
-            Column("standard error", "float", "logits", "over prompts"),
-            Column("share", "float", "", "of the logit difference"),
-            Column("positive", "float", "", "share of the prompts on which it raises the answer over the foil"),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _by_prompt(facts: dict[str, Any], names: Sequence[str], effects: Array, numbers: Sequence[int]) -> Matrix:
-    spread = effects.std(0)
-    return Matrix(
-        title="Direct effects prompt by prompt",
-        summary=f"{len(numbers)} prompts x {len(names)} components; {names[int(spread.argmax())]} differs most",
-        facts=facts,
-        values=effects.astype(np.float32),
-        axes=(Axis("prompt", tuple(str(number) for number in numbers)), Axis("component", tuple(names))),
-        unit="logits",
-        scale="diverging",
-    )
-
-
-SOURCES = "A[q, j] (v_j W_O) . direction: which token j the head's effect comes from; over j they sum to the head's"
-
-
-def _by_source(
-    model: TransformerModel,
-    facts: dict[str, Any],
-    rows: Sequence[PromptRow],
-    batch: TokenBatch,
-    values: Array,
-    over: str,
-) -> Matrix:
-    from engine.circuits.reading.attention_operations import token_labels
-
-    c = model.config
-    heads = tuple(f"L{layer}H{head}" for layer in range(c.n_layers) for head in range(c.n_heads))
-    flat = values.reshape(len(heads), -1).astype(np.float32)
-    labels = token_labels(model, rows, batch, "clean")
-    row, column = np.unravel_index(int(np.abs(flat).argmax()), flat.shape)
-    source = labels[column] if labels else str(column)
-    return Matrix(
-        title="Direct effects of heads by source token",
-        summary=f"{over}: largest {heads[row]} from '{source}' with {flat[row, column]:+.3g} logits",
-        facts=facts | {"by_source": SOURCES},
-        values=flat,
-        axes=(Axis("component", heads), Axis("source", labels)),
-        unit="logits",
-        scale="diverging",
-    )
-
-
-def _of_head(
-    model: TransformerModel,
-    facts: dict[str, Any],
-    rows: Sequence[PromptRow],
-    batch: TokenBatch,
-    values: Array,
-    chosen: tuple[int, int],
-    numbers: Sequence[int],
-) -> Matrix:
-    from engine.circuits.reading.attention_operations import token_labels
-
-    name = f"L{chosen[0]}H{chosen[1]}"
-    shown = values.astype(np.float32)
-    for row, length in enumerate(batch.lengths.tolist()):
-        shown[row, length:] = np.nan
-    total = values.sum(1)
-    return Matrix(
-        title=f"Direct effect of {name} by source token",
-        summary=f"{name} adds {total.mean():+.3g} logits, mean of {len(numbers)} prompts"
-        if len(numbers) > 1
-        else f"{name} adds {total[0]:+.3g} logits on prompt {numbers[0]}",
-        facts=facts | {"by_source": SOURCES, "head": name},
-        values=shown,
-        axes=(
-            Axis("prompt", tuple(str(number) for number in numbers)),
-            Axis("source", token_labels(model, rows, batch, "clean")),
-        ),
-        unit="logits",
-        scale="diverging",
-    )
 
 
 __all__ = ["DirectEffects", "check_head", "direct_effects"]

@@ -107,7 +107,8 @@ def _matrices(
     row: int,
 ) -> list[Matrix]:
     likeliest = [answers_of(model.tokenizer).token_texts(one.top[:, 0].tolist()) for one in read]
-    last = len(tokens) - 1
+    known = np.flatnonzero(np.isfinite(read[0].rank.numpy()))
+    last = int(known[-1]) if len(known) else len(tokens) - 1
     found = []
     for name, title, unit in (
         ("probability", "probability of the target", "probability"),
@@ -121,7 +122,7 @@ def _matrices(
         found.append(
             Matrix(
                 title=f"Logit lens, prompt {row}: {title}",
-                summary=f"at the last position, {labels[0]} to the end: {course}",
+                summary=f"at position {last} ('{tokens[last]}'), {labels[0]} to the end: {course}",
                 facts=facts | {"likeliest": likeliest},
                 values=values,
                 axes=(Axis("residual stream", labels), Axis("position", tokens)),

@@ -128,7 +128,7 @@ def at_answers(
         nothing = torch.full_like(measured[0], torch.nan)
         measured.append(nothing if targets.foils is None else logit_difference(logits, targets))
         found.append(torch.stack(measured, -1))
-    return torch.stack(found, 1).double().cpu()
+    return torch.stack(found, 1).cpu().double()
 
 
 __all__ = ["FINAL", "MEASURES", "Lens", "Stage", "at_answers", "lens", "read", "residual_at", "stages"]

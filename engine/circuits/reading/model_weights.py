@@ -40,10 +40,10 @@ def head_weights(model: TransformerModel, layer: int, head: int, *, folded: bool
     block, width = weights_of(model).blocks[layer], model.config.d_head
 
     def reading(name: HeadInput) -> Tensor:
-        weight = model.head_input_weight(layer, name, head).T.double().cpu()
+        weight = model.head_input_weight(layer, name, head).T.cpu().double()
         return fold(weight, block.ln1, model.config.normalization) if folded else weight
 
-    written = block.w_o[:, head * width : (head + 1) * width].T.double().cpu()
+    written = block.w_o[:, head * width : (head + 1) * width].T.cpu().double()
     return HeadWeights(reading("q"), reading("k"), reading("v"), written)
 
 

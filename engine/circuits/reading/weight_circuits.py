@@ -53,7 +53,7 @@ def ov_circuit(
 def embeddings(model: TransformerModel, tokens: Int[Tensor, " token"]) -> Float[Tensor, "token d_model"]:
     """Rows of W_E in double precision, on the CPU."""
     weights = weights_of(model)
-    return weights.embed[tokens.to(weights.embed.device)].double().cpu()
+    return weights.embed[tokens.to(weights.embed.device)].cpu().double()
 
 
 class Spectrum(NamedTuple):
