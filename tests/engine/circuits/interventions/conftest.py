@@ -128,7 +128,7 @@ def hooked_patch(
         f"hook_{site}" if site in ("resid_pre", "attn_out", "mlp_out") else f"attn.hook_{site}"
     )
     _, other = twin.hooked.run_with_cache(donor, names_filter=name)
-    c = twin.config
+    c = twin.ours.config
     group = head * (c.n_kv_heads or c.n_heads) // c.n_heads if site in ("k", "v") else head
 
     def paste(value: Tensor, hook: Any) -> Tensor:
@@ -165,7 +165,7 @@ def hooked_path(
     mlps: str,
 ) -> Tensor:
     """All logits after path patching, in its three steps, each a whole hooked pass."""
-    model, c = twin.hooked, twin.config
+    model, c = twin.hooked, twin.ours.config
     assert batch.corrupt is not None
     _, clean = model.run_with_cache(batch.tokens)
     _, corrupt = model.run_with_cache(batch.corrupt)
