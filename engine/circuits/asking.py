@@ -145,6 +145,7 @@ def conditions(model: TransformerModel, prompts: Prompts) -> dict[str, Any]:
     flags = {name: bool(getattr(processing, name)) for name in WeightProcessing.__struct_fields__}
     return {
         "model": model.handle.source,
+        "model_title": model.handle.title,
         "weights": str(processing),
         "processing": flags,
         "dtype": model.handle.dtype,
