@@ -90,6 +90,25 @@ def _container_memory(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     return None
 
 
+SMALL = 3_000_000  # parameters
+
+
+def share_cores(parameters: int) -> None:
+    """Set how many threads compute on the CPU: one for a small model, whose products are over before a second thread
+    has begun, and which on a busy machine waits a hundred times as long for that thread as the work takes; else as many
+    as torch thinks right."""
+    import torch
+
+    global _threads
+    _threads = _threads or torch.get_num_threads()
+    wanted = 1 if parameters < SMALL else _threads
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
+
+
+_threads = 0  # what torch began with
+
+
 def human_bytes(n: float) -> str:
     """`1.5 GiB`: binary units, two or three figures."""
     for unit in ("B", "KiB", "MiB", "GiB"):

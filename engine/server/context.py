@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from engine.hardware import share_cores
 from engine.server.model_shelf import SESSION
 from engine.server.protocol import LogLine, Partial, Progress
 from sessions.artifacts import AnyArtifact, Family, Model
@@ -68,6 +69,7 @@ class StepContext:
 
     def transformer(self, ref: str) -> TransformerModel:
         handle = self._handle(ref, "transformer")
+        share_cores(handle.parameters)
         return cast("TransformerModel", self._worker.models.load(handle))
 
     def rnn(self, ref: str) -> RecurrentModel:

@@ -42,15 +42,22 @@ class Part(NamedTuple):
 
 
 def edge_scores(
-    runs: PromptRuns, graph: ComputationalGraph, method: Method = "eap", *, steps: int = 5, variants: int = 16
+    runs: PromptRuns,
+    graph: ComputationalGraph,
+    method: Method = "eap",
+    *,
+    steps: int = 5,
+    variants: int = 16,
+    skip: int = 0,
 ) -> Iterator[Part]:
-    """The scores, share by share, on the CPU in double precision.
+    """The scores, share by share, on the CPU in double precision. Exact scores come target by target, the last first,
+    for one chunk after the other; `skip` leaves out so many of them that are known already.
 
     ValueError for accuracy (it has no gradient), and for a method that needs the corrupt prompts' own run without the
     resample ablation.
     """
     if method == "exact":
-        yield from _exact(runs, graph, variants)
+        yield from _exact(runs, graph, variants, skip)
         return
     if runs.metric.name == "accuracy":
         raise ValueError("accuracy has no gradient")
@@ -147,13 +154,15 @@ def _stages(
             yield str(Mlp(layer)), mlp, after, layer + 1, "attention"
 
 
-def _exact(runs: PromptRuns, graph: ComputationalGraph, variants: int) -> Iterator[Part]:
+def _exact(runs: PromptRuns, graph: ComputationalGraph, variants: int, skip: int) -> Iterator[Part]:
     passes = EdgePasses(runs, graph)
     names = [str(target) for target in graph.targets]
-    for index in range(len(runs.chunks)):
+    count = len(graph.targets)
+    for index in range(skip // count, len(runs.chunks)):
         own = passes.run(index, graph.edges)
         whole = float(runs.values(index, own.final).double().sum())
-        for target in reversed(range(len(graph.targets))):
+        known = skip - index * count if index == skip // count else 0
+        for target in reversed(range(count - known)):
             sources = graph.edges[target].nonzero()[:, 0]
             lost = torch.zeros(len(sources), len(graph.sources), dtype=torch.bool)
             lost[torch.arange(len(sources)), sources] = True
