@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
-from sessions.artifacts import Edge, Graph, Node
+from sessions.artifacts import Edge, Graph, Node, Side
 from sessions.export import svg
 from sessions.export.colours import NEGATIVE, POSITIVE
-from sessions.render.graphs import strongest
+from sessions.render.graphs import compared, compared_names, strongest
 from sessions.render.numbers import number
 
 LARGEST_GRAPH = 400  # edges; a drawing with more cannot be read, and the strongest are drawn
 _SWEEPS = 6  # barycentre sweeps; the order seldom changes after four
 _BOX, _GAP, _LAYER = 24.0, 22.0, 78.0
 _MARGIN = 90.0  # for the bows of long edges
+_SIDE_INKS: dict[Side, str] = {"both": "#555555", "first": POSITIVE, "second": NEGATIVE}
+_SIDE_FILLS: dict[Side, str] = {"both": "#ffffff", "first": "#fdebdc", "second": "#dfecf7"}
 
 
 def drawing(artifact: Graph) -> str:
@@ -39,14 +41,15 @@ def _layered(artifact: Graph) -> str:
             x += widths[node.id] + _GAP
     names = {node.id: node.label for node in nodes}
     largest = max((abs(e.weight) for e in edges if math.isfinite(e.weight)), default=0.0)
-    parts = [_curve(edge, at, names, largest, page / 2, artifact.weight_name) for edge in reversed(edges)]
+    parts = [_curve(artifact, edge, at, names, largest, page / 2) for edge in reversed(edges)]
     for node in nodes:
         x, y = at[node.id]
-        hover = svg.title(
-            node.label + (f": {number(node.score, 6)} {artifact.score_name}" if node.score is not None else "")
-        )
+        score = f": {number(node.score, 6)} {artifact.score_name}" if node.score is not None else ""
+        hover = svg.title(node.label + score + _owner(artifact, node.side))
         box = {"x": x - widths[node.id] / 2, "y": y - _BOX / 2, "width": widths[node.id], "height": _BOX + 8}
-        parts.append(svg.element("rect", hover, **box, rx=5.0, fill="#ffffff", stroke="#333333"))
+        fill, stroke = ("#ffffff", "#333333") if node.side is None else (_SIDE_FILLS[node.side], _SIDE_INKS[node.side])
+        dashes = "4 3" if node.side == "second" else None
+        parts.append(svg.element("rect", hover, **box, rx=5.0, fill=fill, stroke=stroke, stroke_dasharray=dashes))
         parts.append(
             svg.text(
                 x,
@@ -64,7 +67,12 @@ def _layered(artifact: Graph) -> str:
     ]
     if len(every) > len(edges):
         words.append(f"the strongest {len(edges)} drawn")
-    words.append("width is the size of the weight; positive orange, negative blue and dashed")
+    if compared(artifact):
+        first, second = compared_names(artifact)
+        words.append(f"grey: in both; orange: only in {svg.safe(first)}; blue and dashed: only in {svg.safe(second)}")
+        words.append("width is the size of the weight")
+    else:
+        words.append("width is the size of the weight; positive orange, negative blue and dashed")
     picture = svg.picture(page, 30 + len(rows) * _LAYER, "".join(parts), artifact.title)
     return f'<figure>{picture}</figure><p class="legend">{"; ".join(words)}</p>'
 
@@ -97,13 +105,20 @@ def _score(node: Node) -> str:
     return "" if node.score is None else number(node.score, 3)
 
 
+def _owner(artifact: Graph, side: Side | None) -> str:
+    """Which of two compared circuits has it, in words."""
+    if side is None:
+        return ""
+    return ", in both" if side == "both" else f", only in {compared_names(artifact)[side == 'second']}"
+
+
 def _curve(
+    artifact: Graph,
     edge: Edge,
     at: dict[str, tuple[float, float]],
     names: dict[str, str],
     largest: float,
     centre: float,
-    weight_name: str,
 ) -> str:
     (x0, y0), (x1, y1) = at[edge.source], at[edge.target]
     y0, y1 = y0 + _BOX / 2 + 8, y1 - _BOX / 2
@@ -113,16 +128,19 @@ def _curve(
     bow = bow if (x0 + x1) / 2 >= centre else -bow
     width = 0.8 + 5 * abs(edge.weight) / largest if largest and math.isfinite(edge.weight) else 0.8
     label = f" {edge.label}" if edge.label else ""
-    hover = f"{names[edge.source]} → {names[edge.target]}{label}: {number(edge.weight, 6)} {weight_name}".rstrip()
+    weight = f"{number(edge.weight, 6)} {artifact.weight_name}".rstrip()
+    hover = f"{names[edge.source]} → {names[edge.target]}{label}: {weight}{_owner(artifact, edge.side)}"
+    dashed = edge.weight < 0 if edge.side is None else edge.side == "second"
+    ink = (NEGATIVE if edge.weight < 0 else POSITIVE) if edge.side is None else _SIDE_INKS[edge.side]
     return svg.element(
         "path",
         svg.title(hover),
         d=f"M{x0:.5g} {y0:.5g}C{x0 + bow:.5g} {middle:.5g} {x1 + bow:.5g} {middle:.5g} {x1:.5g} {y1:.5g}",
         fill="none",
-        stroke=NEGATIVE if edge.weight < 0 else POSITIVE,
+        stroke=ink,
         stroke_width=width,
         stroke_opacity=0.75,
-        stroke_dasharray="6 4" if edge.weight < 0 else None,
+        stroke_dasharray="6 4" if dashed else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sessions.artifacts import Edge, Graph, Node
+from sessions.artifacts import Edge, Graph, Node, Side
 from sessions.render.layout import Style, columns, wrapped
 from sessions.render.numbers import column
 
@@ -20,6 +20,9 @@ def _layered(artifact: Graph, style: Style) -> list[str]:
         f"{len(kept):,} of {len(artifact.nodes):,} nodes and {len(edges):,} of {len(artifact.edges):,} edges kept"
         + (f"; scores: {artifact.score_name}" if artifact.score_name else "")
     ]
+    if compared(artifact):
+        first, second = compared_names(artifact)
+        lines += wrapped(f"{SIDES['first']} only in {first}; {SIDES['second']} only in {second}", style)
     layers: dict[int, list[Node]] = defaultdict(list)
     for node in artifact.nodes:
         layers[node.layer].append(node)
@@ -27,7 +30,9 @@ def _layered(artifact: Graph, style: Style) -> list[str]:
     for layer in sorted(layers):
         shown = [node for node in layers[layer] if node.kept]
         scores = dict(zip((n.id for n in shown), column([n.score for n in shown])))
-        names = [node.label + (f" {scores[node.id]}" if node.score is not None else "") for node in shown]
+        names = [
+            node.label + (f" {scores[node.id]}" if node.score is not None else "") + _side(node.side) for node in shown
+        ]
         dropped = len(layers[layer]) - len(shown)
         text = style.dot.join(names) + (f"  ({dropped} not kept)" if dropped else "")
         lines += wrapped(f"{layer:>{side}}  {text}", style, " " * (side + 4))
@@ -35,6 +40,23 @@ def _layered(artifact: Graph, style: Style) -> list[str]:
         lines.append("")
         lines += _edges(artifact, edges, style)
     return lines
+
+
+SIDES = {"first": "[1]", "second": "[2]"}
+
+
+def compared(artifact: Graph) -> bool:
+    """Whether the graph is of two circuits compared."""
+    return any(node.side for node in artifact.nodes) or any(edge.side for edge in artifact.edges)
+
+
+def compared_names(artifact: Graph) -> tuple[str, str]:
+    return str(artifact.facts.get("first", "the first")), str(artifact.facts.get("second", "the second"))
+
+
+def _side(side: Side | None) -> str:
+    """What stands behind what only one of two circuits has."""
+    return f" {SIDES[side]}" if side in SIDES else ""
 
 
 def strongest(artifact: Graph) -> list[Edge]:
@@ -49,7 +71,11 @@ def _edges(artifact: Graph, edges: list[Edge], style: Style) -> list[str]:
     shown = edges[: style.max_rows]
     weights = column([edge.weight for edge in shown])
     rows = [
-        (f"{names.get(e.source, e.source)} {style.arrow} {names.get(e.target, e.target)}", weight, e.label)
+        (
+            f"{names.get(e.source, e.source)} {style.arrow} {names.get(e.target, e.target)}",
+            weight,
+            e.label + _side(e.side),
+        )
         for e, weight in zip(shown, weights)
     ]
     lines = columns(("edge", artifact.weight_name or "weight", ""), rows, style, numeric=(False, True, False))

@@ -260,6 +260,22 @@ def test_a_circuit_draws_its_kept_part_with_signs(kinds: dict[str, Any]) -> None
     assert "4 of 5 nodes kept; 3 of 4 edges kept" in text
 
 
+def test_two_circuits_compared_are_told_apart_by_colour_dashes_and_words() -> None:
+    nodes = (Node("a", "a", 0, side="both"), Node("b", "b", 1, side="first"), Node("c", "c", 1, side="second"))
+    edges = (Edge("a", "b", -1.0, side="first"), Edge("a", "c", 1.0, side="second"), Edge("b", "c", 1.0, side="both"))
+    text = drawing(Graph(title="g", nodes=nodes, edges=edges, facts={"first": "old <b>", "second": "new"}))
+    assert "orange: only in old &lt;b&gt;; blue and dashed: only in new" in text
+    picture = svg(text.replace("</figure>", "</figure>\n").splitlines()[0])
+    boxes = {box.findtext("title"): box for box in picture.findall("rect")}
+    assert set(boxes) == {"a, in both", "b, only in old <b>", "c, only in new"}
+    assert len({box.get("fill") for box in boxes.values()}) == 3
+    paths = {path.findtext("title"): path for path in picture.findall("path")}
+    assert set(paths) == {
+        "a → b: -1.00000, only in old <b>", "a → c: 1.00000, only in new", "b → c: 1.00000, in both",
+    }  # fmt: skip
+    assert [bool(path.get("stroke-dasharray")) for _, path in sorted(paths.items())] == [False, True, False]
+
+
 def test_layers_are_ordered_to_cross_less() -> None:
     # a ladder listed backwards: a0-b2, a1-b1, a2-b0 has three crossings, and an order without any exists
     nodes = [Node(f"{row}{i}", f"{row}{i}", level) for level, row in enumerate("ab") for i in range(3)]

@@ -217,6 +217,20 @@ def test_a_circuit_lists_layers_and_strong_edges_first(kinds: dict[str, AnyArtif
     assert edges == ["L0H1 → logits", "embed → L0H1", "L0H1 → mlp0"]
 
 
+def test_two_circuits_compared_say_who_has_what() -> None:
+    nodes = (Node("embed", "embed", 0, side="both"), Node("L0H1", "L0H1", 1, side="first"), Node("L0H2", "L0H2", 1))
+    nodes = (*nodes, Node("L1H0", "L1H0", 2, side="second"))
+    edges = (Edge("embed", "L0H1", 2.0, side="first"), Edge("embed", "L1H0", 1.0, "q", side="second"))
+    facts = {"first": "base: 1 head", "second": "tuned: 1 head"}
+    text = body(Graph(title="g", nodes=nodes, edges=(*edges, Edge("embed", "L0H2", side="both")), facts=facts))
+    assert "[1] only in base: 1 head; [2] only in tuned: 1 head" in text
+    assert "1  L0H1 [1] · L0H2" in text
+    assert "2  L1H0 [2]" in text
+    rows = [re.split(r"  +", line.strip()) for line in text.splitlines() if "→" in line]
+    assert [row[0] for row in rows] == ["embed → L0H1", "embed → L1H0", "embed → L0H2"]
+    assert [row[2:] for row in rows] == [["[1]"], ["q [2]"], []]
+
+
 def test_an_automaton_is_its_transition_table(kinds: dict[str, AnyArtifact]) -> None:
     rows = [re.split(r"  +", line) for line in body(kinds["automaton"]).splitlines()]
     assert ["state", "reads 0", "reads 1"] in rows
