@@ -84,11 +84,16 @@ def go_on(
     state: Entering,
     middle: Float[Tensor, "variant batch pos d_model"],
     edit: Edit | None = None,
+    through: TransformerModel | None = None,
 ) -> Float[Tensor, "variant_batch k d_model"]:
     """The final residual stream at the scored positions, from what stands after a layer's attention.
 
-    `edit` may listen to (or change) what follows, this layer's MLP included where it has to be computed.
+    `edit` may listen to (or change) what follows, this layer's MLP included where it has to be computed. `through` is
+    a copy of the model in another number format: the pass takes place there (an `edit` too) and is brought back.
     """
+    if through is not None:
+        there = state if state.mlp_out is None else state._replace(mlp_out=state.mlp_out.to(through.dtype))
+        return go_on(through, there, middle.to(through.dtype), edit).to(middle.dtype)
     variants = len(middle)
     at = None if state.at is None else state.at.repeat(variants, 1)
     if state.mlp_out is None:

@@ -161,6 +161,10 @@ class TransformerModel(Protocol):
         """
         ...
 
+    def in_dtype(self, dtype: torch.dtype) -> TransformerModel:
+        """The same model with weights in another number format; this one stays as it is."""
+        ...
+
     def unembed(
         self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
     ) -> Float[Tensor, "rows k vocab"]:

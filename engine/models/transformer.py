@@ -7,11 +7,13 @@ evaluated without gradients; the parts they are made of keep them, if any are as
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -152,6 +154,17 @@ class Transformer:
         chosen = w_o if heads is None else w_o[list(heads)]
         each = z.permute(2, 0, 1, 3).reshape(some, rows * pos, width)
         return torch.bmm(each, chosen).view(some, rows, pos, -1)
+
+    def in_dtype(self, dtype: torch.dtype) -> Transformer:
+        """The same model with weights in another number format: for passes that may round more, and take less time.
+        This one stays as it is; tensors that are in that format already are shared."""
+        twin = copy.copy(self)
+        twin.dtype = dtype
+        twin.handle = msgspec.structs.replace(self.handle, dtype=str(dtype).removeprefix("torch."))
+        twin.weights = _in_dtype(self.weights, dtype)
+        if self._rotary is not None:
+            twin._rotary = twin._rotary_table(len(self._rotary[0]))
+        return twin
 
     # -- the parts: differentiable ----------------------------------------------------------------------------------
 
@@ -365,6 +378,16 @@ class Transformer:
         keys = torch.arange(length, device=self.device)
         queries = keys[None] if at is None else at
         return (keys <= queries[:, :, None])[:, None]
+
+
+def _in_dtype(part: Any, dtype: torch.dtype) -> Any:
+    """Weights, which are tuples of tensors and of such tuples, in another format."""
+    if isinstance(part, Tensor):
+        return part.to(dtype)
+    if isinstance(part, tuple):
+        made = [_in_dtype(inner, dtype) for inner in part]
+        return type(part)(*made) if hasattr(part, "_fields") else tuple(made)
+    return part
 
 
 def _take(x: Float[Tensor, "rows pos width"], at: Int[Tensor, "rows k"]) -> Float[Tensor, "rows k width"]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.circuits.resume import after_attention, entering, go_on, head_deltas
 from engine.circuits.runs import PromptRuns, at_positions
 from engine.hardware import halving
+from engine.models.protocols import TransformerModel
 from sessions.components import Head, Mlp
 
 
@@ -38,21 +39,31 @@ def components_of(n_layers: int, n_heads: int, *, mlps: bool) -> tuple[Head | Ml
     return tuple(order)
 
 
-def head_sweep(runs: PromptRuns, wanted: Sequence[Sequence[Head | Mlp]], *, variants: int = 16) -> Iterator[Swept]:
+def head_sweep(
+    runs: PromptRuns,
+    wanted: Sequence[Sequence[Head | Mlp]],
+    *,
+    variants: int = 16,
+    through: TransformerModel | None = None,
+) -> Iterator[Swept]:
     """The metric with each wanted component ablated alone, batch by batch, in layer order.
 
-    `wanted[i]` are the components to do for chunk `i` of the runs; at most `variants` heads go in one batch.
+    `wanted[i]` are the components to do for chunk `i` of the runs; at most `variants` heads go in one batch. With
+    `through`, a copy of the model in another number format, what follows an ablated head is computed there; the clean
+    pass, the ablation itself and the unembedding stay in the model's own format, and so do the MLPs.
     """
     for layer in range(runs.model.config.n_layers):
         for index, todo in enumerate(wanted):
             heads = [c for c in todo if isinstance(c, Head) and c.layer == layer]
             if heads:
-                yield from _heads(runs, index, layer, heads, variants)
+                yield from _heads(runs, index, layer, heads, variants, through)
             if Mlp(layer) in todo and runs.model.config.d_mlp:
                 yield _mlp(runs, index, layer)
 
 
-def _heads(runs: PromptRuns, index: int, layer: int, heads: list[Head], variants: int) -> Iterator[Swept]:
+def _heads(
+    runs: PromptRuns, index: int, layer: int, heads: list[Head], variants: int, through: TransformerModel | None
+) -> Iterator[Swept]:
     model, chunk, cache = runs.model, runs.chunks[index], runs.cache(index)
     state = entering(model, layer, cache.resid_pre[layer], cache.z[layer], cache.mlp_out[layer], chunk.at)
     replacement = runs.replacement(index)
@@ -61,7 +72,7 @@ def _heads(runs: PromptRuns, index: int, layer: int, heads: list[Head], variants
         deltas = head_deltas(model, state, replacement, chunk.at, [head.head for head in heads[start:stop]])
         alone = torch.eye(len(deltas), dtype=torch.bool, device=deltas.device)
         middle = after_attention(model, state, deltas, alone)
-        values = runs.values(index, go_on(model, state, middle))
+        values = runs.values(index, go_on(model, state, middle, through=through))
         return Swept(tuple(heads[start:stop]), chunk.rows, values)
 
     yield from halving(ablated, len(heads), variants, device=str(model.device))

@@ -11,8 +11,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="circuits.head_sweep",
         title="Ablate every head",
         summary="Ablates every attention head, and every MLP if asked, one at a time, and measures what is lost: a "
-        "layer x head heatmap that fills in as it runs, and a table of components by their effect.",
+        "layer x head heatmap that fills in as it runs, and a table of components by their effect. With screen, most "
+        "of it runs in bfloat16, and exactly whatever that could decide wrongly.",
         params=HeadSweep,
+        version=2,
         gives=("matrix", "table"),
         function=head_sweep,
         source="zero, mean and resample ablation: Wang et al. 2022, Conmy et al. 2023",

@@ -93,16 +93,16 @@ def test_resampling_from_the_clean_prompts_changes_nothing(pair: Any, batch: Any
 def test_out_of_memory_halves_the_batch(pair: Any, batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = PromptRuns(pair.ours, batch, METRICS["loss"])
     expected = swept(runs)
-    real, refused = pair.ours.run_from, []
+    real, refused = type(pair.ours).run_from, []
 
-    def scarce(layer: int, residual: torch.Tensor, **rest: Any) -> torch.Tensor:
+    def scarce(model: Any, layer: int, residual: torch.Tensor, **rest: Any) -> torch.Tensor:
         if len(residual) > 2 * len(batch.tokens):
             refused.append(len(residual))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        result: torch.Tensor = real(layer, residual, **rest)
+        result: torch.Tensor = real(model, layer, residual, **rest)
         return result
 
-    monkeypatch.setattr(pair.ours, "run_from", scarce)
+    monkeypatch.setattr(type(pair.ours), "run_from", scarce)
     found = swept(runs)
     assert refused
     for component, values in expected.items():
