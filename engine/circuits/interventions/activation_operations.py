@@ -177,8 +177,8 @@ def _summary(
         layer, rest = divmod(best, heads * len(places.labels))
         head, place = divmod(rest, len(places.labels))
         where = "" if places.at is None else f" at {places.names[place]}"
-        unit = effects.unit(facts["unit"])
-        text += f"; strongest: {_name(params, layer, head)}{where} ({found.reported[best]:+.3g} {unit})"
+        amount = effects.said(float(found.reported[best]), facts["unit"])
+        text += f"; strongest: {_name(params, layer, head)}{where} ({amount})"
     return f"{text}; clean {facts['m_clean']:.4g}, corrupt {facts['m_corrupt']:.4g} {facts['unit']}"
 
 

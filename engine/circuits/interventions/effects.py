@@ -88,6 +88,16 @@ class Effects:
         """The reported number's unit, given the metric's."""
         return "share" if self.report == "normalised" else metric
 
+    def said(self, value: float, metric: str) -> str:
+        """One effect in words, given the metric's unit."""
+        match self.report:
+            case "normalised":
+                return f"{100 * value:.3g} % of the way"
+            case "difference":
+                return f"{value:+.3g} {metric}"
+            case "metric":
+                return f"{value:.3g} {metric}"
+
     def title(self, metric: str) -> str:
         """The reported number's name, given the metric's."""
         return {"normalised": f"normalised effect on {metric}", "difference": f"change in {metric}"}.get(

@@ -180,11 +180,10 @@ def _matrix(
             values[sender.layer, sender.head if isinstance(sender, Head) else 0] = effect
     of = [n for n, sender in enumerate(senders) if isinstance(sender, kind)]
     known = [n for n in of if np.isfinite(found.difference[n])]
-    unit = effects.unit(facts["unit"])
     summary = f"{len(known)} of {len(of)} {'heads' if heads else 'MLPs'} as senders"
     if known:
         best = max(known, key=lambda n: abs(found.difference[n]))
-        summary += f"; strongest: {senders[best]} ({found.reported[best]:+.3g} {unit})"
+        summary += f"; strongest: {senders[best]} ({effects.said(float(found.reported[best]), facts['unit'])})"
     return Matrix(
         title=f"Path patching to {facts['receivers']}: {effects.title(facts['metric_title'])}"
         + ("" if heads else ", MLPs as senders"),
@@ -192,7 +191,7 @@ def _matrix(
         facts=facts,
         values=values,
         axes=(layer_axis(asked.model), head_axis(asked.model) if heads else Axis("mlp", ("mlp",))),
-        unit=unit,
+        unit=effects.unit(facts["unit"]),
         scale=effects.scale,
     )
 
