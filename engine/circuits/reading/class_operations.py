@@ -126,6 +126,7 @@ def _heads(params: HeadClasses, ctx: Context, model: TransformerModel) -> Array:
 def _measured(params: HeadClasses, ctx: Context, model: TransformerModel, rows: Sequence[Any]) -> Array:
     import torch
 
+    from engine.circuits.batching import sizes
     from engine.circuits.reading import answer_attention as answer
     from engine.circuits.reading.attention import patterns
     from engine.circuits.reading.head_classes import CLASSES, class_means, classify
@@ -155,7 +156,8 @@ def _measured(params: HeadClasses, ctx: Context, model: TransformerModel, rows: 
         facts = {"n": f"{len(known)} of {n} so far"}
         ctx.partial(rates(model, facts, found, np.ones((c.n_layers, c.n_heads), bool), CLASSES.index("first")))
 
-    step = prompts_at_once(model, batch)
+    most = sizes(model, prompts=n, pos=batch.tokens.shape[1], scored=0, vocabulary=False).prompts
+    step = min(most, prompts_at_once(model, batch))
     return per_prompt(ctx, n, step, "attention", compute, device=model.device, so_far=so_far)
 
 

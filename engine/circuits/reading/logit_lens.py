@@ -94,16 +94,16 @@ def lens(
     """Every stage at every position of one prompt, on the CPU. A few positions are unembedded at once."""
     length, vocab = targets.shape[1], model.config.logits
     few = max(1, 2**24 // vocab)
-    found = []
-    for stage in where:
-        x = residual_at(model, cache, stage)
-        parts = []
-        for start in range(0, length, few):
-            here = slice(start, start + few)
-            logits, final = (model.unembed(part[:1, here]).float() for part in (x, cache.resid_pre[-1]))
-            parts.append(read(logits[0], final[0], targets[0, here].to(logits.device), top))
-        found.append(Lens(*(torch.cat(values).cpu() for values in zip(*parts))))
-    return tuple(found)
+    residuals = [residual_at(model, cache, stage) for stage in where]
+    parts: list[list[Lens]] = [[] for _ in where]
+    for start in range(0, length, few):
+        here = slice(start, start + few)
+        final = model.unembed(cache.resid_pre[-1][:1, here]).float()[0]
+        wanted = targets[0, here].to(final.device)
+        for stage, x, known in zip(where, residuals, parts):
+            logits = final if stage.layer == model.config.n_layers else model.unembed(x[:1, here]).float()[0]
+            known.append(read(logits, final, wanted, top))
+    return tuple(Lens(*(torch.cat(values).cpu() for values in zip(*known))) for known in parts)
 
 
 MEASURES = ("rank", "logit", "probability", "entropy", "kl", "accuracy", "logit_diff")

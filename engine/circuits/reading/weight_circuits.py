@@ -119,7 +119,8 @@ def composition(model: TransformerModel, layer: int, head: int, *, folded: bool 
     """How much of what earlier heads write lies where this head reads: ||W_OV1 M||_F / (||W_OV1||_F ||M||_F) with M =
     W_Q W_K^T (Q), its transpose (K), or W_V W_O (V) of this head (Elhage et al. 2021, composition scores).
 
-    Matrices that have nothing to do with each other score about 1 / sqrt(d_model). Norms' scales, MLPs in between and
+    Matrices that have nothing to do with each other score about 1 / sqrt(d_model), and a head whose matrix is zero
+    scores 0. Norms' scales, MLPs in between and
     positions play no part. Norms of products come from Gram matrices of d_head x d_head.
     """
     own = head_weights(model, layer, head, folded=folded)
@@ -134,7 +135,7 @@ def composition(model: TransformerModel, layer: int, head: int, *, folded: bool 
         for column, ((a, b), whole) in enumerate(zip(reading, sizes)):
             through = o @ a
             product = _norm(through.T @ gram @ through, b @ b.T)
-            scores[row, column] = product / (size * whole)
+            scores[row, column] = product / (size * whole) if size * whole else 0.0
     return Composition(tuple(earlier), scores)
 
 
