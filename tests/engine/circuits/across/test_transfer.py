@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from engine.circuits.across.applied import applied
-from engine.circuits.across.transfer_operations import WHOLE, Transfer, transfer
+from engine.circuits.across.transfer_operations import Transfer, transfer
+from engine.circuits.across.transfer_results import WHOLE
 from engine.circuits.judging.circuit_operations import Evaluate, evaluate
 from engine.prompts.tokenized import tokenize
 from sessions.artifacts import Edge, Graph
@@ -52,7 +53,7 @@ REMOVED = ([], gone(FIRST), gone(SECOND, 1), gone(FIRST[:2]))
 def test_every_cell_is_what_a_whole_hooked_pass_says(
     bench: Shelf, pairs: tuple[Pair, Pair], ablation: str, metric: str
 ) -> None:
-    matrix, wide, cells = transfer(params(ablation=ablation, metric=metric), bench)
+    matrix, wide, cells, _ = transfer(params(ablation=ablation, metric=metric), bench)
     assert matrix.values.shape == (4, 2)
     rows = bench.inputs["@2"].rows
     for j, pair in enumerate(pairs):
@@ -65,7 +66,7 @@ def test_every_cell_is_what_a_whole_hooked_pass_says(
 
 
 def test_a_cell_is_opened_as_the_facts_say_and_says_the_same(bench: Shelf) -> None:
-    matrix, _, _ = transfer(params(metric="logit_diff", ablation="mean"), bench)
+    matrix, *_ = transfer(params(metric="logit_diff", ablation="mean"), bench)
     told = matrix.facts["cell_parameters"]
     assert matrix.facts["cell_operation"] == "circuits.evaluate"
     assert told["rows"][0] is None
@@ -80,7 +81,7 @@ def test_a_cell_is_opened_as_the_facts_say_and_says_the_same(bench: Shelf) -> No
 
 
 def test_rows_say_where_circuits_come_from_and_how_much_they_remove(bench: Shelf) -> None:
-    matrix, wide, cells = transfer(params(), bench)
+    matrix, wide, cells, _ = transfer(params(), bench)
     assert matrix.axes[0].labels == (
         WHOLE, "base (8 heads removed)", "tuned (7 heads, 1 MLP removed)", "seven (10 heads removed)",
     )  # fmt: skip
@@ -93,7 +94,7 @@ def test_rows_say_where_circuits_come_from_and_how_much_they_remove(bench: Shelf
 
 def test_the_best_circuit_of_each_model_is_marked_and_the_others_are_so_far_behind(bench: Shelf) -> None:
     for metric, better in (("logit_diff", np.argmax), ("loss", np.argmin)):
-        matrix, _, cells = transfer(params(metric=metric), bench.fresh())
+        matrix, _, cells, _ = transfer(params(metric=metric), bench.fresh())
         best = {j: 1 + int(better(matrix.values[1:, j])) for j in (0, 1)}
         assert set(matrix.marks) == {(i, j) for j, i in best.items()}
         for row, (j, i) in zip(cells.rows, ((j, i) for j in (0, 1) for i in range(4))):
@@ -108,6 +109,25 @@ def test_the_best_circuit_of_each_model_is_marked_and_the_others_are_so_far_behi
             assert behind_low <= behind <= behind_high
 
 
+def test_each_circuit_is_better_or_worse_elsewhere_or_too_close_to_tell(bench: Shelf) -> None:
+    bench.inputs["@8"] = of_heads(*SECOND[:3], title="eight", model="zoo:base", model_title="base")
+    circuits = ("@5", "@6", "@7", "@8")
+    for metric, sign in (("logit_diff", 1), ("loss", -1)):
+        matrix, _, _, moves = transfer(params(circuits=circuits, metric=metric), bench.fresh())
+        home = {1: 0, 2: 1, 4: 0}  # row -> its own model; the third circuit has none
+        assert len(moves.rows) == len(home)
+        for row, (i, own) in zip(moves.rows, home.items()):
+            there = 1 - own
+            assert row[:3] == (matrix.axes[0].labels[i], ("base", "tuned")[there], ("later", "earlier")[own])
+            assert row[4:6] == pytest.approx((matrix.values[i, own], matrix.values[i, there]), abs=1e-5)
+            change, low, high = row[6:]
+            assert change == pytest.approx(sign * (matrix.values[i, there] - matrix.values[i, own]), abs=1e-5)
+            assert low <= change <= high
+            assert row[3] == ("better there" if low > 0 else "worse there" if high < 0 else "no clear difference")
+    one = transfer(params(models=("@3",), circuits=("@5", "@6")), bench.fresh())
+    assert len(one) == 3  # nowhere else to be
+
+
 def edge(source: str, target: str, port: Any = None) -> Edge:
     return Edge(source, target, 1.0, input=port)
 
@@ -118,7 +138,7 @@ def test_a_circuit_of_edges_that_keeps_what_one_of_nodes_keeps_does_the_same(ben
     rows = {one.id: one.layer for one in bench.inputs["@5"].nodes}
     edges = [edge(a, b) for a in kept for b in kept if rows[a] < rows[b]]
     bench.inputs["@8"] = of_edges(*edges, title="spelled out")
-    matrix, _, _ = transfer(params(circuits=("@5", "@8"), metric="logit_diff"), bench)
+    matrix, *_ = transfer(params(circuits=("@5", "@8"), metric="logit_diff"), bench)
     assert matrix.values[1] == pytest.approx(matrix.values[2], abs=1e-4)
     # embed -> 3; of 4 heads 12 q/k/v inputs and 3 MLPs... what is kept of all edges, counted by hand below
     total = sum(3 * 4 * (1 + 5 * layer) + (5 + 5 * layer) for layer in range(3)) + 16
@@ -130,7 +150,7 @@ def test_cutting_one_edge_into_one_input_changes_the_circuit(bench: Shelf) -> No
     whole = [edge(a.id, b.id) for a in of_heads().nodes for b in of_heads().nodes if a.layer < b.layer]
     bench.inputs["@8"] = of_edges(*whole, title="all")
     bench.inputs["@9"] = of_edges(*(e for e in whole if e.target != "L2H1"), edge("embed", "L2H1", "q"), title="less")
-    matrix, _, _ = transfer(params(circuits=("@8", "@9"), metric="loss"), bench)
+    matrix, *_ = transfer(params(circuits=("@8", "@9"), metric="loss"), bench)
     assert matrix.values[1] == pytest.approx(matrix.values[0], abs=1e-5)  # all edges: the clean run
     assert np.abs(matrix.values[2] - matrix.values[0]).min() > 1e-4
 
