@@ -45,20 +45,21 @@ def baselines(params: Baselines, ctx: Context) -> Sequence[AnyArtifact]:
         "weights": {},
     }
     rows: list[tuple[str | int | float | None, ...]] = []
-    total = len(models) * len(sets)
+    total, done = len(models) * sum(len(prompts.rows) for prompts in sets), 0
     for i, (ref, name) in enumerate(zip(params.models, names)):
         for j, (which, prompts, title) in enumerate(zip(params.prompts, sets, titles)):
-            unit, done = f"{i}:{j}", i * len(sets) + j
+            unit = f"{i}:{j}"
             ctx.progress(done, total, f"{name} on {title}")
             if unit not in saved:
                 asked_for = OnPrompts(model=ref, prompts=which, metric="loss", batch=params.batch)
                 saved[unit] = _measured(asked_for, prompts, ctx, done, total, f"{name} on {title}")
                 ctx.checkpoint(unit, saved[unit])
+            done += len(prompts.rows)
             held = saved[unit]
             values: dict[str, Array] = {each: np.asarray(held[each]) for each in MEASURED if each in held}
             facts["weights"] |= {name: held["weights"]}
             rows += _rows(name, title, prompts, values, templates=params.templates)
-            if done + 1 < total:
+            if done < total:
                 ctx.partial(_table(facts, rows, templates=params.templates, models=i + 1, sets=len(sets)))
     ctx.progress(total, total, "baselines")
     return [_table(facts, rows, templates=params.templates, models=len(models), sets=len(sets))]
@@ -68,10 +69,17 @@ def _measured(params: OnPrompts, prompts: Prompts, ctx: Context, done: int, tota
     """Each metric per prompt. The logit difference only where every prompt has a foil."""
     metrics = MEASURED if _have_foils(prompts) else MEASURED[:2]
     asked = ask(params, ctx, metrics=metrics)
-    asked.say(done, total, note)
-    runs = asked.runs()
-    others = {name: asked.runs(metric=name, like=runs) for name in metrics[1:]}
-    found: dict[str, Any] = {name: each.clean.float().numpy() for name, each in {"loss": runs, **others}.items()}
+    n = len(prompts.rows)
+    step = asked.sizes(n).prompts  # so that one pass serves all metrics before the next prompts need the memory
+    parts: dict[str, list[Array]] = {name: [] for name in metrics}
+    for start in range(0, n, step):
+        asked.say(done + start, total, note)
+        rows = slice(start, min(n, start + step))
+        runs = asked.runs(rows)
+        for name in metrics:
+            each = runs if name == params.metric else asked.runs(rows, metric=name, like=runs)
+            parts[name].append(each.clean.float().numpy())
+    found: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
     return found | {"weights": conditions(asked.model, prompts)["weights"]}
 
 
