@@ -112,6 +112,8 @@ def _facts(params: WeightCircuits, model: TransformerModel, name: str) -> dict[s
         norm = f"{kind} left out, as is the scale 1 / sigma: the plain product of the trained matrices"
     facts: dict[str, Any] = {
         "model": model.handle.source,
+        "model_title": model.handle.title,
+        "dtype": f"weights in {model.handle.dtype}, products in float64; those with W_U in float32",
         "weights": str(processing),
         "processing": flags,
         "head": name,
