@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.models.protocols import TransformerModel
     from engine.prompts.tokenized import TokenBatch
 
-MetricName = Literal["logit_diff", "loss", "accuracy", "kl", "prob_diff"]
+MetricName = Literal["logit_diff", "loss", "accuracy", "kl", "prob_diff", "l2"]
 SITES = "head: z, before W_O (b_O stays); MLP: its output"
 
 Ablation = Annotated[
@@ -26,7 +26,10 @@ Ablation = Annotated[
 ]
 MetricChoice = Annotated[
     MetricName,
-    Meta(description="what is measured: logit difference, loss, accuracy, KL from the clean model, probabilities"),
+    Meta(
+        description="what is measured: logit difference, loss, accuracy, KL from the clean model, probabilities, or "
+        "how far the logits move (l2)"
+    ),
 ]
 Batch = Annotated[int, Meta(description="most prompts x ablated versions at once; 0: as many as fit", ge=0, le=65536)]
 
@@ -67,6 +70,11 @@ class Asked(NamedTuple):
 
     def say(self, done: int, total: int, note: str) -> None:
         self.voice.say(done, total, note)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is anything to compare outputs with; programs that compute a number have no answers."""
+        return bool((self.batch.answers >= 0).any())
 
     def runs(
         self,
@@ -172,7 +180,10 @@ def ask(params: OnPrompts, ctx: Context, *, metrics: tuple[MetricName, ...] = ()
     except CallError as error:
         others = "prompts.look with keep=usable leaves out what this model cannot use"
         raise CallError(error.what, error.where, f"{error.remedy}; {others}" if error.remedy else others) from None
-    return Asked(model, prompts, batch, params.metric, params.ablation, params.batch, Voice(ctx))
+    asked = Asked(model, prompts, batch, params.metric, params.ablation, params.batch, Voice(ctx))
+    if any(METRICS[name].needs_answers for name in wanted) and not asked.answered:
+        raise CallError("these prompts have no answers", "metric", "use kl or l2, which need none")
+    return asked
 
 
 def the_prompts(ctx: Context, ref: str) -> Prompts:

@@ -25,6 +25,7 @@ class Targets(NamedTuple):
     answers: Int[Tensor, "batch k answer"]
     foils: Int[Tensor, "batch k foil"] | None
     clean: Float[Tensor, "batch k vocab"] | None = None  # log-probabilities of the unablated model, for KL
+    clean_logits: Float[Tensor, "batch k vocab"] | None = None  # its logits, for L2
 
 
 Function = Callable[[Tensor, Targets], Tensor]
@@ -41,6 +42,7 @@ class Metric:
     function: Function
     needs_foils: bool = False
     needs_clean: bool = False
+    needs_answers: bool = True
     needs_vocabulary: bool = True  # False: the answers' and foils' columns of the unembedding are enough
 
     def performance(self, value: float) -> float:
@@ -94,6 +96,15 @@ def kl_from_clean(logits: Float[Tensor, "*variant batch k vocab"], targets: Targ
     return divergence.mean(-1)
 
 
+def squared_change(
+    logits: Float[Tensor, "*variant batch k vocab"], targets: Targets
+) -> Float[Tensor, "*variant batch"]:
+    """Squared distance of the logits from the unablated model's: the loss of compiled programs (Conmy et al. 2023)."""
+    if targets.clean_logits is None:
+        raise ValueError("the squared change needs the clean model's logits")
+    return (logits - targets.clean_logits).square().sum(-1).mean(-1)
+
+
 def probability_difference(
     logits: Float[Tensor, "*variant batch k vocab"], targets: Targets
 ) -> Float[Tensor, "*variant batch"]:
@@ -132,6 +143,16 @@ METRICS: dict[str, Metric] = {
             higher_is_better=False,
             function=kl_from_clean,
             needs_clean=True,
+            needs_answers=False,
+        ),
+        Metric(
+            name="l2",
+            title="squared change of the logits",
+            unit="logits^2",
+            higher_is_better=False,
+            function=squared_change,
+            needs_clean=True,
+            needs_answers=False,
         ),
         Metric(
             name="prob_diff",
@@ -159,8 +180,14 @@ def within_slack(
 
     Rounding depends on the shape of a batch, so a decision is safe only when it is the same at both bounds. Every
     smooth metric here moves by at most twice the slack: its gradient over the logits has an L1 norm of at most 2. An
-    example's accuracy flips only where answer and rival are closer than that.
+    example's accuracy flips only where answer and rival are closer than that. The squared change moves by what the
+    binomial formula says.
     """
+    if metric.name == "l2":
+        value, clean = metric.function(logits, targets), targets.clean_logits
+        assert clean is not None
+        off = (2 * slack * (logits - clean).abs() + slack**2).sum(-1).mean(-1)
+        return Interval(value - off, value + off)
     if metric.name != "accuracy":
         value = metric.function(logits, targets)
         return Interval(value - 2 * slack, value + 2 * slack)

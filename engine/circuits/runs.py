@@ -193,7 +193,8 @@ class PromptRuns:
         cache = self._pass("clean", start // (stop - start), tokens)
         logits = self._logits(chunk, at_positions(cache.resid_pre[-1], at))[0]
         if self.metric.needs_clean:
-            chunk = chunk._replace(targets=targets._replace(clean=logits.log_softmax(-1)))
+            clean = targets._replace(clean=logits.log_softmax(-1), clean_logits=logits)
+            chunk = chunk._replace(targets=clean)
         return chunk._replace(clean=self.metric.function(logits, chunk.targets).cpu())
 
 

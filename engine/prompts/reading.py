@@ -64,6 +64,20 @@ class Reader:
             raise CallError(f"the prompt has no {what}", f"row {number}", f"give every row a {what}")
         return [self._next_token(row, number, clean, text, what) for text in texts]
 
+    def outputs(self, row: PromptRow, number: int, clean: Sequence[int], count: int, what: str = "answer") -> list[int]:
+        """Ids of a compiled model's outputs at each of `count` scored positions; -1 where the row names none.
+
+        CallError when it names another number of them.
+        """
+        texts = row.answers if what == "answer" else row.foils
+        if not texts and what == "answer":
+            return [-1] * count
+        if len(texts) != count:
+            raise CallError(
+                f"{count} positions are scored and {len(texts)} {what}s given", f"row {number}", "give one for each"
+            )
+        return [self._next_token(row, number, clean, text, what) for text in texts]
+
     def positions(self, row: PromptRow, clean: Sequence[int]) -> dict[str, int]:
         """Token indices by name: for a span, the token that holds its last character; the span of
         `X+1` is that of X, and its position one further; `end` is the last token."""

@@ -25,8 +25,10 @@ class TokenBatch(NamedTuple):
 
     `answers[i, k]` is the token that should follow position `at[i, k]`. Rows with one answer have k = 1 and `at` is
     the last token; rows with `scored_from` have one k per scored token, and their foils are the corrupt partner's
-    tokens there. A row with several answers or foils (greater-than) has its first in `answers` / `foils` and all in
-    `all_answers` / `all_foils`, padded with -1.
+    tokens there. A compiled model's outputs belong to the positions themselves; where a row has no answers for them (a
+    number has none) they are -1. Where such rows differ in length, the last position of a shorter one counts again.
+    A row with several answers or foils (greater-than) has its first in `answers` / `foils` and all in `all_answers` /
+    `all_foils`, padded with -1.
     """
 
     tokens: Int[Tensor, "batch pos"]
@@ -87,28 +89,30 @@ def tokenize(
                 all_foils.append(reader.next_tokens(row, number, ids, "foil"))
                 foils.append(all_foils[-1][:1])
             continue
-        if isinstance(tokenizer, TwoVocabularies):
-            raise CallError(
-                "the model's logits stand for outputs and not for the next token, so no part of a prompt can be scored",
-                f"row {number}",
-                "give the row an answer",
-            )
         if not 0 < start < len(ids):
             raise CallError(
                 f"the scored part begins at token {start} of {len(ids)}",
                 f"row {number}",
                 "it must begin after the first token and before the end",
             )
-        at.append(list(range(start - 1, len(ids) - 1)))
-        if len(at[-1]) != len(at[0]):
+        outputs = isinstance(tokenizer, TwoVocabularies)  # what stands at a position is said there, not one before
+        at.append(list(range(start, len(ids))) if outputs else list(range(start - 1, len(ids) - 1)))
+        if len(at[-1]) != len(at[0]) and not outputs:
             raise CallError(
                 f"{len(at[-1])} tokens are scored here and {len(at[0])} in row 1",
                 f"row {number}",
                 "all rows of a set need the same number of scored tokens",
             )
+        if outputs:
+            answers.append(reader.outputs(row, number, ids, len(at[-1])))
+            if need_foils:
+                foils.append(reader.outputs(row, number, ids, len(at[-1]), "foil"))
+            continue
         answers.append(ids[start:])
         if need_foils:
             foils.append(corrupt[index][start:])
+    if whole and isinstance(tokenizer, TwoVocabularies):
+        at, answers, foils = (_evened(part) for part in (at, answers, foils))
     several = not whole and any(len(ids) > 1 for ids in (*all_answers, *all_foils))
     return TokenBatch(
         tokens=_padded(clean, pad),
@@ -162,6 +166,12 @@ def _padding(tokenizer: Tokenizer, prompts: Sequence[Sequence[int]]) -> int:
             "keep prompts of one length in a set",
         )
     return tokenizer.pad_id or 0
+
+
+def _evened(rows: list[list[int]]) -> list[list[int]]:
+    """Rows as long as the longest: the last entry again and again."""
+    longest = max((len(row) for row in rows), default=0)
+    return [row + row[-1:] * (longest - len(row)) for row in rows]
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int) -> Int[Tensor, "batch pos"]:

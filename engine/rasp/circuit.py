@@ -24,7 +24,7 @@ class Read(NamedTuple):
 
 class Circuit(NamedTuple):
     nodes: tuple[Node, ...]  # every component of the model; those that do nothing are not kept
-    edges: tuple[Edge, ...]  # one for each input of a head that reads
+    edges: tuple[Edge, ...]  # one for each input of a head that reads; weight 0: it reads nothing but a constant
 
 
 def writer(variable: Variable) -> Component:
@@ -56,6 +56,28 @@ def reads(compiled: Compiled) -> list[Read]:
     return found
 
 
+def constant_reads(compiled: Compiled) -> list[tuple[Component, HeadInput | None]]:
+    """Who reads the directions of the embeddings that are the same for every input: the one, the beginning token. Such
+    an edge carries nothing, but an ablation that takes the constant away breaks what needs it. Unknown, and so empty,
+    after a change of basis."""
+    names = compiled.residual
+    constant = [i for i, name in enumerate(names) if name == "one" or name.startswith("tokens:compiler")]
+    found: list[tuple[Component, HeadInput | None]] = []
+    if not constant:
+        return found
+    for layer in range(compiled.n_layers):
+        at = f"blocks.{layer}."
+        for head in range(compiled.n_heads):
+            for port in _PORTS:
+                if compiled.state[f"{at}attn.W_{port.upper()}"][head][constant].any():
+                    found.append((Head(layer, head), port))
+        if compiled.state[f"{at}mlp.W_in"][constant].any():
+            found.append((Mlp(layer), None))
+    if compiled.state["unembed.W_U"][constant].any():
+        found.append((Logits(), None))
+    return found
+
+
 def edges(compiled: Compiled) -> Circuit:
     """The reference graph."""
     found: dict[tuple[Component, Component, HeadInput | None], None] = {}
@@ -65,6 +87,7 @@ def edges(compiled: Compiled) -> Circuit:
             target, port = Head(target.layer, target.head), target.input
         found[read.source, target, port] = None
     kept = {component for source, target, _ in found for component in (source, target)}
+    constants = [(Embed(), *read) for read in constant_reads(compiled) if (Embed(), *read) not in found]
     every: list[tuple[int, Component]] = [(0, Embed())]
     for layer in range(compiled.n_layers):
         every += [(1 + 2 * layer, Head(layer, head)) for head in range(compiled.n_heads)]
@@ -72,5 +95,9 @@ def edges(compiled: Compiled) -> Circuit:
     every.append((1 + 2 * compiled.n_layers, Logits()))
     return Circuit(
         tuple(Node(str(c), str(c), row, component=c, kept=c in kept) for row, c in every),
-        tuple(Edge(str(s), str(t), label=port or "", input=port) for s, t, port in found),
+        tuple(
+            Edge(str(s), str(t), weight, label=port or "", input=port)
+            for weight, links in ((1.0, found), (0.0, constants))
+            for s, t, port in links
+        ),
     )

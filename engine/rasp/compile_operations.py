@@ -211,10 +211,10 @@ def _graph(found: Any, title: str, facts: dict[str, Any]) -> Graph:
     links: tuple[Edge, ...] = found.edges
     return Graph(
         title=f"{title}: true circuit",
-        summary=f"{len(nodes)} components, {len(links)} edges, by construction",
+        summary=f"{len(nodes)} components, {sum(e.weight > 0 for e in links)} edges, by construction",
         nodes=nodes,
         edges=links,
         facts=facts,
-        weight_name="reads",
+        weight_name="reads (1: a variable, 0: only a constant)",
         level="edges",
     )

@@ -203,7 +203,12 @@ def _circuit(graph: Any, mask: Tensor, weights: Tensor, facts: dict[str, Any], t
         summary=f"{facts['edges_kept']:,} of {graph.size:,} edges, {facts['nodes_kept']} nodes "
         f"({facts['heads_kept']} heads); "
         + ("faithfulness undefined" if fraction is None else f"faithfulness {fraction:.3f}")
-        + f" on {facts['measured_on']}; accuracy {facts['accuracy_full']:.3f} -> {facts['accuracy_circuit']:.3f}",
+        + f" on {facts['measured_on']}"
+        + (
+            f"; accuracy {facts['accuracy_full']:.3f} -> {facts['accuracy_circuit']:.3f}"
+            if "accuracy_full" in facts
+            else ""
+        ),
         facts=facts,
         weight_name=_weight_name(facts),
     )

@@ -43,9 +43,11 @@ def judged(
 
     names: list[MetricName] = [edges.asked.metric]
     often: tuple[MetricName, ...] = ("loss", "accuracy", "logit_diff", "kl")
-    names += [
-        n for n in often if n not in names and (not METRICS[n].needs_foils or edges.asked.batch.foils is not None)
-    ]
+    for name in often:
+        foils = not METRICS[name].needs_foils or edges.asked.batch.foils is not None
+        answers = not METRICS[name].needs_answers or edges.asked.answered
+        if name not in names and foils and answers and edges.asked.model.config.logits > 1:
+            names.append(name)
     several = [runs, *(edges.runs(rows, metric=name, like=runs) for name in names[1:])]
     values = edge_values(tuple(several), torch.stack([mask, torch.zeros_like(mask)]), edges.graph)
     facts: dict[str, Any] = {"measured_on": where}
