@@ -136,3 +136,12 @@ def test_sites_that_a_model_lacks(twins: Any, batches: Any) -> None:
     unpaired = PromptRuns(twins("gpt2").ours, batches()._replace(corrupt=None), METRICS["loss"], "zero")
     with pytest.raises(ValueError, match="corrupt partners"):
         patched(unpaired, "z", "noising")
+
+
+def test_the_benchmark_compares_equal_results() -> None:
+    from tests.benchmarks import bench_patching as bench
+
+    small = bench.SMALL
+    rows = bench.measure(cases=(("small", small, 2, 9, "z"), ("small", small, 2, 9, "attn_out")))
+    assert [row["name"] for row in rows] == ["32 patches of z, small", "36 patches of attn_out, small"]
+    assert all(row["ours"] > 0 and row["max_difference"] < 1e-5 for row in rows)
