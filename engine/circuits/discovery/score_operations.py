@@ -96,9 +96,9 @@ def eap(params: Eap, ctx: Context) -> Sequence[AnyArtifact]:
     """Every edge's score by attribution patching, and the circuit of the best."""
     if params.metric == "accuracy":
         raise CallError("accuracy has no gradient", "metric", "use logit_diff, loss, prob_diff, or kl with eap_ig")
-    if params.metric == "kl" and params.method == "eap":
+    if params.metric in ("kl", "l2") and params.method == "eap":
         raise CallError(
-            "KL from the clean model has no gradient at the clean run",
+            f"{params.metric} is least at the clean run, so it has no gradient there",
             "metric",
             "use logit_diff or loss, or method=eap_ig_inputs",
         )
@@ -130,9 +130,11 @@ def edge_patching(params: EdgePatching, ctx: Context) -> Sequence[AnyArtifact]:
             raise CallError(
                 "denoising puts clean values into the corrupt run", "ablation", "use resample, on paired prompts"
             )
-        if params.metric == "kl":
+        if params.metric in ("kl", "l2"):
             raise CallError(
-                "KL is measured from the clean run", "metric", "use logit_diff, loss or accuracy, or direction=noising"
+                f"{params.metric} is measured from the run that is patched",
+                "metric",
+                "use logit_diff, loss or accuracy, or direction=noising",
             )
         batch = edges.asked.batch
         swapped = batch._replace(tokens=corrupt, corrupt=batch.tokens)
@@ -289,7 +291,7 @@ def head_attribution(params: HeadAttribution, ctx: Context) -> Sequence[AnyArtif
 
     from engine.circuits.discovery.attribution import head_attribution as attribution
 
-    if params.metric in ("accuracy", "kl"):
+    if params.metric in ("accuracy", "kl", "l2"):
         raise CallError(
             f"{params.metric} has no gradient at the clean run", "metric", "use logit_diff, loss or prob_diff"
         )

@@ -79,7 +79,8 @@ def test_acdc_finds_the_circuit_of_a_compiled_program(known: Known, kind: Any) -
         kept = known.graph.edges & (scores > 0.01)
         assert (kept & ~known.constants).equal(known.true)
     else:
-        assert auroc(known, scores) >= 0.5  # a mean over a uniform pattern is the same whoever is asked
+        # the partner has the same length, so what only that decides carries nothing that differs
+        assert 0.55 < auroc(known, scores) < 1.0
 
 
 def test_exact_scores_find_most_of_it(known: Known) -> None:
