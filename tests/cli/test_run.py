@@ -235,6 +235,27 @@ def test_listings_are_text_for_people_and_one_json_document_for_programs(iwb: Ca
     assert iwb(*words.split(), "--json").json()
 
 
+def test_lists_of_references_are_run_exported_run_from_the_recipe_and_replayed(loaded: Call, tmp_path: Path) -> None:
+    loaded("run", "a.iwb", "prompts.make", "task=induction", "n=4", "model=@1", "--seed", "2")
+    words = ("circuits.baselines", "models=zoo:induction", "prompts=@2,@3", "--json")
+    done = loaded("run", "a.iwb", *words).json()
+    table = loaded("show", "a.iwb", f"@{done['artifacts'][0]['id']}", "--json").json()
+    assert [row[5] for row in table["rows"]] == [8, 4]  # n of each set
+    assert loaded("run", "a.iwb", *words).json()["cached"]
+    assert "circuits.baselines models=@1 prompts=@2,@3" in loaded("show", "a.iwb").out
+    loaded("export", "a.iwb", "--to", "recipe", "-o", "r.toml")
+    text = (tmp_path / "r.toml").read_text()
+    again = loaded("run", "b.iwb", "r.toml", "--json").json()["steps"][-1]
+    shown = loaded("show", "b.iwb", f"@{again['artifacts'][0]['id']}", "--json").json()
+    assert shown["rows"] == table["rows"]
+    assert loaded("replay", "a.iwb", "--verify").status == 0
+    (tmp_path / "wrong.toml").write_text(text.replace('"@prompts2",', '"@promts2",'))
+    wrong = loaded("run", "c.iwb", "wrong.toml")
+    assert wrong.status == 2
+    assert "'@promts2' refers to no step; did you mean 'prompts2'?" in wrong.sentence
+    assert "list of @ID of prompts, written @1,@2" in loaded("run", "a.iwb", words[0], words[1], "prompts=@2,").sentence
+
+
 def test_every_operation_is_listed_with_help_for_every_parameter(iwb: Call) -> None:
     operations = iwb("ops", "--json").json()["operations"]
     assert {"models.load", "prompts.make", "prompts.open", "circuits.head_sweep", "synthesis.extract"} <= {
