@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 from msgspec import Meta
 
-from engine.circuits.asking import Ablation, Asked, MetricChoice, OnPrompts, ask
+from engine.circuits.asking import Ablation, Asked, MetricChoice, OnPrompts, ask, the_prompts
 from engine.operations import Context
 from sessions.artifacts import Array, Axis, Matrix
 
@@ -62,11 +62,12 @@ class AskedEdges(NamedTuple):
         )
 
 
-def ask_edges(params: OnPrompts, ctx: Context, **options: Any) -> AskedEdges:
-    """The model, the prompts as its tokens, and its graph."""
+def ask_edges(params: OnPrompts, ctx: Context) -> AskedEdges:
+    """The model, the prompts as its tokens (with their foils, where every row has one), and its graph."""
     from engine.circuits.discovery.computational_graph import computational_graph
 
-    asked = ask(params, ctx, **options)
+    rows = the_prompts(ctx, params.prompts).rows
+    asked = ask(params, ctx, metrics=("logit_diff",) if all(row.foils for row in rows) else ())
     return AskedEdges(asked, computational_graph(asked.model.config))
 
 

@@ -85,15 +85,6 @@ def pruned(mask: Bool[Tensor, "target source"], graph: ComputationalGraph) -> Bo
             return mask
 
 
-def unheard(mask: Bool[Tensor, "target source"], graph: ComputationalGraph) -> Bool[Tensor, "target source"]:
-    """Without the edges into nodes that reach the logits by no path: dropping these changes no value."""
-    mask = mask & graph.edges
-    for node in reversed(graph.sources):
-        if not isinstance(node, Embed) and not mask[:, graph.source(node)].any():
-            mask[_inputs(graph, node)] = False
-    return mask
-
-
 def _inputs(graph: ComputationalGraph, node: Head | Mlp) -> list[int]:
     """The targets of a node."""
     if isinstance(node, Mlp):
@@ -107,4 +98,4 @@ def _ranked(scores: Tensor, graph: ComputationalGraph, *, absolute: bool) -> Flo
     return torch.where(graph.edges, values.nan_to_num(-torch.inf), -torch.inf)
 
 
-__all__ = ["Selection", "above", "greedy", "pruned", "top_n", "unheard"]
+__all__ = ["Selection", "above", "greedy", "pruned", "top_n"]
