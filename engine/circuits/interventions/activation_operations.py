@@ -126,8 +126,10 @@ def activation_patching(params: ActivationPatching, ctx: Context) -> Sequence[An
         variants=asked.sizes(runs.size).variants,
     )
     for patched in made:
-        measured.take([number[patch] for patch in patched.patches], patched.rows, patched.values.float().numpy())
-        ctx.partial(_matrix(asked, params, facts, places, effects, effects.of(measured.values)))
+        units = [number[patch] for patch in patched.patches]
+        measured.take(units, patched.rows, patched.values.float().numpy())
+        now = facts | measured.so_far(units[0])
+        ctx.partial(_matrix(asked, params, now, places, effects, effects.of(measured.values)))
         measured.say(f"{params.site} of layer {patched.patches[0].layer}")
     found = effects.of(measured.values)
     return [

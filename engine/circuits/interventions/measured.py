@@ -41,6 +41,11 @@ class Measured:
         saved = {"units": list(units), "start": rows.start, "stop": rows.stop, "values": np.asarray(values, np.float32)}
         self._ctx.checkpoint(name, saved)
 
+    def so_far(self, unit: int) -> dict[str, str]:
+        """What a heatmap that is not whole yet says of its newest cell: the prompts it stands for."""
+        seen, n = int(np.isfinite(self.values[unit]).sum()), self.values.shape[1]
+        return {"n": f"{seen} of {n} so far"} if seen < n else {}
+
     def say(self, note: str) -> None:
         self._voice.say(int(np.isfinite(self.values).sum()), self.values.size, note)
 

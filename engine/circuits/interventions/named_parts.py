@@ -18,7 +18,10 @@ def named_parts(text: str, config: TransformerConfig, where: str, example: str) 
     for word in text.replace(";", ",").split(","):
         if not word.strip():
             continue
-        part = parse_component(word)
+        try:
+            part = parse_component(word)
+        except CallError as error:
+            raise CallError(error.what, where, error.remedy) from None
         if isinstance(part, Head | Mlp):
             _must_exist(part, config, where)
         found[part] = None

@@ -97,7 +97,8 @@ def path_patching(params: PathPatching, ctx: Context) -> Sequence[AnyArtifact]:
     for patched in made:
         measured.take(patched.senders, patched.rows, patched.values.float().numpy())
         if heads:
-            ctx.partial(_matrix(asked, facts, effects, effects.of(measured.values), every, Head))
+            now = facts | measured.so_far(patched.senders[0])
+            ctx.partial(_matrix(asked, now, effects, effects.of(measured.values), every, Head))
         measured.say(f"{_joined(sets[patched.senders[0]])} -> {through}")
     found = effects.of(measured.values)
     results: list[AnyArtifact] = []

@@ -129,6 +129,18 @@ def test_results_do_not_depend_on_the_batch(desk: Any, operation: Any, more: dic
     assert np.allclose(whole[0].values, small[0].values, atol=1e-4)
 
 
+@pytest.mark.parametrize("operation", [activation_patching, path_patching])
+def test_the_heatmap_fills_in_and_says_over_how_many_prompts(desk: Any, operation: Any) -> None:
+    """Chunks of four prompts, one patch at a time: every layer is done on the first four before the others."""
+    params = activation(site="z", batch=4) if operation is activation_patching else path(batch=4)
+    operation(params, desk)
+    first, last = desk.partials[0], desk.partials[-1]
+    assert np.isfinite(first.values).sum() == 1
+    assert first.facts["n"] == "4 of 12 so far"
+    assert np.isfinite(last.values).all()
+    assert last.facts["n"] == 12
+
+
 def test_a_heatmap_of_senders(desk: Any, pair: Any, slowly: Any) -> None:
     params = path(receivers="L2H1.k,mlp1", senders="all", report="difference")
     heads, mlps, table = path_patching(params, desk)
@@ -207,7 +219,7 @@ def test_prompts_of_unequal_length(desk: Any) -> None:
         ({"receivers": "logits,L0H1"}, "only receive alone", "receivers"),
         ({"receivers": " ,"}, "no component", "receivers"),
         ({"receivers": "L5H0.q"}, "no L5H0", "receivers"),
-        ({"receivers": "banana"}, "not a component", ""),
+        ({"receivers": "banana"}, "not a component", "receivers"),
         ({"receivers": "L0H1"}, "none of the senders comes before L0H1", "senders"),
         ({"senders": "logits"}, "cannot send", "senders"),
         ({"senders": "L0H1.q"}, "is an input", "senders"),
