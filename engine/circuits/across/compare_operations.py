@@ -141,6 +141,8 @@ def _side_by_side(
         | {
             "first": names[a],
             "second": names[b],
+            "first_circuit": facts["circuits"][a],
+            "second_circuit": facts["circuits"][b],
             "side": "both, first or second: which of the two circuits has it",
             "edge_weight": "as in the first circuit; where only the second has the edge, as there",
         },

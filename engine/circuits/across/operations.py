@@ -37,6 +37,7 @@ OPERATIONS: tuple[Operation, ...] = (
         params=Compare,
         gives=("table", "graph", "matrix"),
         function=compare,
+        interactive=True,
     ),
     Operation(
         name="circuits.attention_to_answer",
