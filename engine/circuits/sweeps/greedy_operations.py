@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 
-from engine.circuits.asking import Asked, OnPrompts, ask, head_axis, layer_axis
+from engine.circuits.asking import Asked, OnPrompts, ask
+from engine.circuits.sweeps.greedy_results import curves, decisions, drops, screened_facts
+from engine.circuits.sweeps.sweep_operations import ScreenChoice
 from engine.operations import Context
-from sessions.artifacts import AnyArtifact, Column, Curve, Graph, Matrix, Series, Table
+from sessions.artifacts import AnyArtifact, Graph
 from sessions.components import Component, Head
+from sessions.errors import CallError
 
 if TYPE_CHECKING:
     from engine.circuits.judging.faithfulness import Circuit, Faithfulness
@@ -24,75 +27,143 @@ EDGE_PROMPTS = 32
 
 class GreedySweep(OnPrompts, frozen=True, kw_only=True):
     theta: Annotated[
-        float, Meta(description="greatest drop of the metric, from the layer's start, that still removes a head")
+        float, Meta(description="greatest drop of the metric that still removes a head; see threshold")
     ] = 0.03
+    threshold: Annotated[
+        Literal["absolute", "percentage", "fixed"],
+        Meta(
+            description="theta in the metric's unit, as a part of its value, or from the full model for the whole run"
+        ),
+    ] = "absolute"
+    base: Annotated[
+        Literal["layer", "previous"],
+        Meta(description="drops count from the layer's start, or from the last removal (not with a fixed threshold)"),
+    ] = "layer"
+    order: Annotated[
+        Literal["bottom_up", "top_down"], Meta(description="layers from the first to the last, or from the last down")
+    ] = "bottom_up"
     held_out: Annotated[
-        float, Meta(description="part of the prompts that decides nothing and is only measured", ge=0, le=0.95)
+        float, Meta(description="part of the prompts that selects nothing and is only measured", ge=0, le=0.95)
     ] = 0.5
+    judge: Annotated[
+        Literal["selection", "held_out"],
+        Meta(description="held_out: half of those held out must confirm each removal, by the interval's upper end"),
+    ] = "selection"
+    level: Annotated[float, Meta(description="of the intervals (paired bootstrap)", ge=0.5, le=0.999)] = 0.95
     chain: Annotated[
         int, Meta(description="most heads tried at once, guessing that each goes; decisions stay the same", ge=1, le=64)
     ] = 8
+    screen: ScreenChoice = "off"
     edges: Annotated[
         int, Meta(description="most edges of the circuit to measure exactly; if more, only those into the logits", ge=0)
     ] = 500
+
+
+class Splits(NamedTuple):
+    """Which rows of the prompts do what: indices, sorted."""
+
+    select: Any
+    judge: Any  # empty if the selection judges
+    held_out: Any
+
+    @classmethod
+    def drawn(cls, n: int, params: GreedySweep, ctx: Context) -> Splits:
+        """The step's generator deals them out. CallError when too few are left to judge."""
+        order = ctx.rng.permutation(n)
+        aside = min(n - 1, round(n * params.held_out))
+        judges = aside // 2 if params.judge == "held_out" else 0
+        if params.judge == "held_out" and judges < 2:
+            raise CallError(
+                f"{aside} of {n} prompts are held out, too few for half of them to judge",
+                "circuits.greedy_sweep",
+                "give more prompts, a larger held_out, or judge=selection",
+            )
+        parts = order[aside:], order[:judges], order[judges:aside]
+        return cls(*(np.sort(part) for part in parts))
 
 
 def greedy_sweep(params: GreedySweep, ctx: Context) -> Sequence[AnyArtifact]:
     """Every head removed that the metric does not miss, layer by layer; what is left is the circuit."""
     from engine.circuits.bootstrap import PairedBootstrap
     from engine.circuits.judging.faithfulness import faithfulness
-    from engine.circuits.sweeps.greedy_sweep import Decision
+    from engine.circuits.sweeps.greedy_sweep import Decision, Judge
     from engine.circuits.sweeps.greedy_sweep import greedy_sweep as sweep
+    from engine.circuits.sweeps.screening import screening_model
 
     asked = ask(params, ctx)
     c, n = asked.model.config, len(asked.batch.tokens)
     total = c.n_layers * c.n_heads
-    order = ctx.rng.permutation(n)
-    aside = min(n - 1, round(n * params.held_out))
-    select = asked.runs(np.sort(order[aside:]))
-    held_out = asked.runs(np.sort(order[:aside])) if aside else None
-    facts = asked.facts(select) | {
-        "n": n,
-        "n_select": n - aside,
-        "n_held_out": aside,
-        "theta": params.theta,
-        "order": "layers from the first to the last, heads from 0",
-        "base": "measured once at each layer's start",
-        "mlps": "kept, never tried",
-        "sign": "drop: how much worse than at the layer's start",
-    }
+    splits = Splits.drawn(n, params, ctx)
+    through, screen = screening_model(asked.model, params.screen)
+    select = asked.runs(splits.select)
+    judges, aside = len(splits.judge), len(splits.held_out)
+    held_out = asked.runs(splits.held_out) if aside else None
+    judge = None
+    if judges:
+        judge = Judge(asked.runs(splits.judge), PairedBootstrap(judges, ctx.seed, level=params.level))
+    facts = asked.facts(select) | _rule_facts(params, select, splits) | {"screen": screen}
     log = [msgspec.convert(line, Decision) for lines in ctx.checkpoints().values() for line in lines]
-    log.sort(key=lambda line: line.component)
-    asked.say(len(log), total, f"{n - aside} prompts decide, {aside} are held out")
+    upwards = 1 if params.order == "bottom_up" else -1
+    log.sort(key=lambda line: (upwards * line.layer, line.head))
+    roles = f"{len(splits.select)} prompts select, " + (f"{judges} judge, " if judges else "") + f"{aside} are held out"
+    asked.say(len(log), total, roles)
     made = sweep(
         select,
         held_out,
         theta=params.theta,
+        threshold=params.threshold,
+        base=params.base,
+        order=params.order,
+        judge=judge,
         chain=params.chain,
         rows=asked.sizes(n).rows,
-        bootstrap=PairedBootstrap(aside, ctx.seed) if aside else None,
+        bootstrap=PairedBootstrap(aside, ctx.seed, level=params.level) if aside else None,
+        through=through,
         decided=tuple(log),
     )
     for chain in made:
         ctx.checkpoint(f"{chain[0].component}-{chain[-1].component}", [msgspec.to_builtins(line) for line in chain])
         log.extend(chain)
-        ctx.partial(_drops(asked, facts, log))
+        ctx.partial(drops(asked, facts, log))
+        ctx.partial(curves(facts, log, select, held_out))
         gone = sum(line.removed for line in log)
         asked.say(len(log), total, f"{chain[-1].component}; {gone} removed")
     circuit = circuit_of(asked, {line.component for line in log if line.removed})
-    judged = held_out or select
-    accuracy = asked.runs(_rows(order, aside), metric="accuracy", like=judged)
+    judged, rows = (held_out, splits.held_out) if held_out is not None else (select, splits.select)
+    accuracy = asked.runs(rows, metric="accuracy", like=judged)
     by_metric, by_accuracy = faithfulness((judged, accuracy), circuit)
     facts |= found_facts(by_metric, by_accuracy, "held-out prompts" if aside else "the prompts that decided") | {
         "heads_removed": sum(line.removed for line in log),
         "heads_kept": sum(not line.removed for line in log),
     }
-    graph = _graph(asked, facts, log, circuit, _rows(order, aside)[:EDGE_PROMPTS], params.edges)
-    return [_table(facts, log), _drops(asked, facts, log), graph, _curves(facts, log, select, held_out)]
+    facts |= screened_facts(log) if through is not None else {}
+    graph = _graph(asked, facts, log, circuit, rows[:EDGE_PROMPTS], params.edges)
+    return [decisions(facts, log), drops(asked, facts, log), graph, curves(facts, log, select, held_out)]
 
 
-def _rows(order: Any, aside: int) -> Any:
-    return np.sort(order[:aside] if aside else order)
+def _rule_facts(params: GreedySweep, select: PromptRuns, splits: Splits) -> dict[str, Any]:
+    from engine.circuits.sweeps.verdicts import Criterion
+
+    measured = "at each layer's start" if params.base == "layer" else "after the last removal"
+    judging = "the prompts that select"
+    if params.judge == "held_out":
+        judging += f", and others by the upper end of the {params.level:.0%} interval of their drop (paired bootstrap)"
+    return {
+        "n": sum(len(part) for part in splits),
+        "n_select": len(splits.select),
+        "n_judge": len(splits.judge),
+        "n_held_out": len(splits.held_out),
+        "theta": params.theta,
+        "threshold": params.threshold,
+        "rule": f"removed if {Criterion(select.metric, params.theta, params.threshold).words}",
+        "judged_on": judging,
+        "level": params.level,
+        "order": f"layers from the {'first to the last' if params.order == 'bottom_up' else 'last to the first'}, "
+        "heads from 0",
+        "base": "the full model" if params.threshold == "fixed" else f"measured {measured}",
+        "mlps": "kept, never tried",
+        "sign": "drop: how much worse than the base",
+    }
 
 
 def circuit_of(asked: Asked, removed: set[Head]) -> Circuit:
@@ -120,83 +191,6 @@ def found_facts(by_metric: Faithfulness, by_accuracy: Faithfulness, where: str) 
         "accuracy_full": by_accuracy.full,
         "accuracy_circuit": by_accuracy.circuit,
     }
-
-
-def _table(facts: dict[str, Any], log: Sequence[Decision]) -> Table:
-    unit, metric = facts["unit"], facts["metric"]
-    removed = facts["heads_removed"]
-    return Table(
-        title=f"Greedy head sweep: decisions (theta {facts['theta']:g} {unit})",
-        summary=f"{removed} of {len(log)} heads removed; {metric} on {facts['measured_on']} "
-        f"{facts['metric_full']:.3g} -> {facts['metric_circuit']:.3g}",
-        facts=facts,
-        columns=(
-            Column("component", "text"),
-            Column("verdict", "text"),
-            Column("before", "float", unit, f"{metric} at the layer's start, on the prompts that decide"),
-            Column("after", "float", unit, "with this head removed too"),
-            Column("drop", "float", unit, "how much worse; removed when at most theta"),
-            Column("held out", "float", unit, "on the prompts held out, after the removal"),
-            Column("low", "float", unit, "95 % interval (paired bootstrap of the change from the full model)"),
-            Column("high", "float", unit, "95 % interval (paired bootstrap of the change from the full model)"),
-            Column("alone", "bool", "", "too close to theta for rounding: measured again by itself"),
-        ),
-        rows=tuple(
-            (
-                str(line.component),
-                "removed" if line.removed else "kept",
-                line.base,
-                line.value,
-                line.drop,
-                line.held_out,
-                line.low,
-                line.high,
-                line.alone,
-            )
-            for line in log
-        ),
-    )
-
-
-def _drops(asked: Asked, facts: dict[str, Any], log: Sequence[Decision]) -> Matrix:
-    c = asked.model.config
-    values = np.full((c.n_layers, c.n_heads), np.nan, np.float32)
-    for line in log:
-        values[line.layer, line.head] = line.drop
-    kept = tuple((line.layer, line.head) for line in log if not line.removed)
-    return Matrix(
-        title=f"Greedy head sweep: drop in {facts['metric_title']} when tried",
-        summary=f"{len(log)} of {values.size} heads tried, {len(kept)} kept (marked)",
-        facts=facts,
-        values=values,
-        axes=(layer_axis(asked.model), head_axis(asked.model)),
-        unit=facts["unit"],
-        scale="diverging",
-        marks=kept,
-    )
-
-
-def _curves(facts: dict[str, Any], log: Sequence[Decision], select: PromptRuns, held_out: PromptRuns | None) -> Series:
-    gone = [line for line in log if line.removed]
-    clean = float(select.clean.double().mean())
-    curves = [Curve("prompts that decide", np.array([clean, *(line.value for line in gone)]))]
-    if held_out is not None:
-        start = float(held_out.clean.double().mean())
-
-        def column(name: str) -> Any:
-            return np.array([start, *(getattr(line, name) for line in gone)], dtype=np.float64)
-
-        curves.append(Curve("held out", column("held_out"), low=column("low"), high=column("high")))
-    return Series(
-        title=f"Greedy head sweep: {facts['metric']} as heads go",
-        summary=f"from {clean:.3g} to {curves[0].y[-1]:.3g} on the prompts that decide"
-        + (f", {curves[1].y[0]:.3g} to {curves[1].y[-1]:.3g} held out" if held_out is not None else ""),
-        facts=facts,
-        x=np.arange(len(gone) + 1),
-        x_name="heads removed",
-        curves=tuple(curves),
-        y_name=f"{facts['metric_title']} ({facts['unit']})",
-    )
 
 
 def measured_edges(
@@ -246,13 +240,14 @@ def _graph(
     components = components_of(c.n_layers, c.n_heads, mlps=c.d_mlp > 0)
     scores: Mapping[Component, float] = {line.component: line.drop for line in log}
     fraction = facts["faithfulness"]
+    direction = "bottom up" if "first to the last" in facts["order"] else "top down"
     return circuit_graph(
         components,
         n_layers=c.n_layers,
         removed={line.component for line in log if line.removed},
         scores=scores,
         edges=weights,
-        title=f"Circuit of {facts['heads_kept']} heads (greedy sweep, theta {facts['theta']:g})",
+        title=f"Circuit of {facts['heads_kept']} heads (greedy sweep, theta {facts['theta']:g}, {direction})",
         summary=("faithfulness undefined" if fraction is None else f"faithfulness {fraction:.3f}")
         + f" on {facts['measured_on']}; accuracy {facts['accuracy_full']:.3f} -> {facts['accuracy_circuit']:.3f}",
         facts=facts | edge_facts,

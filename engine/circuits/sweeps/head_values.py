@@ -101,12 +101,13 @@ class HeadValues:
 
     @property
     def error(self) -> float:
-        """The largest error of a head's mean effect in the screening copy, over the heads done in both formats."""
+        """Of the screening copy: the mean size of an example's error, which bounds that of the mean (small by chance, it
+        may be); the largest over the heads done in both formats."""
         both = self.heads & np.isfinite(self.exact).all(1) & np.isfinite(self.rough).all(1)
         if not both.any():
             return float("nan")
-        difference = self.exact[both].astype(np.float64).mean(1) - self.rough[both].astype(np.float64).mean(1)
-        return float(np.abs(difference).max())
+        differences = self.exact[both].astype(np.float64) - self.rough[both].astype(np.float64)
+        return float(np.abs(differences).mean(1).max())
 
     def effects(self) -> tuple[Array, Array]:
         """How large each head's mean effect is, and to within what it is known: 0 where it was computed exactly."""

@@ -22,9 +22,11 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         name="circuits.greedy_sweep",
         title="Find a circuit: greedy head sweep",
-        summary="Removes, layer by layer, every head that the metric does not miss, and measures prompts held out of "
-        "all decisions after each removal. Gives the decisions, the circuit as a graph, and both curves.",
+        summary="Removes, layer by layer, from below or from above, every head that the metric does not miss; other "
+        "prompts may have to confirm it by their interval. Prompts held out of all decisions are measured after each "
+        "removal. Gives the decisions, the circuit as a graph, and the curves.",
         params=GreedySweep,
+        version=2,
         gives=("table", "matrix", "graph", "series"),
         function=greedy_sweep,
         source="the fine-tuning seed study, section 5.3",
