@@ -107,6 +107,10 @@ class Edge(msgspec.Struct, frozen=True):
     input: HeadInput | None = None  # which input of a head reads it; None: all three, or the target is no head
     side: Side | None = None
 
+    def into(self, name: str) -> str:
+        """The target as it is read, `L3H1.v`, where the target is shown as `name`."""
+        return f"{name}.{self.input}" if self.input else name
+
 
 class Graph(Artifact, frozen=True, kw_only=True, tag="graph"):
     nodes: tuple[Node, ...]

@@ -96,7 +96,7 @@ def edges(compiled: Compiled) -> Circuit:
     return Circuit(
         tuple(Node(str(c), str(c), row, component=c, kept=c in kept) for row, c in every),
         tuple(
-            Edge(str(s), str(t), weight, label=port or "", input=port)
+            Edge(str(s), str(t), weight, input=port)
             for weight, links in ((1.0, found), (0.0, constants))
             for s, t, port in links
         ),

@@ -129,7 +129,7 @@ def _curve(
     width = 0.8 + 5 * abs(edge.weight) / largest if largest and math.isfinite(edge.weight) else 0.8
     label = f" {edge.label}" if edge.label else ""
     weight = f"{number(edge.weight, 6)} {artifact.weight_name}".rstrip()
-    hover = f"{names[edge.source]} → {names[edge.target]}{label}: {weight}{_owner(artifact, edge.side)}"
+    hover = f"{names[edge.source]} → {edge.into(names[edge.target])}{label}: {weight}{_owner(artifact, edge.side)}"
     dashed = edge.weight < 0 if edge.side is None else edge.side == "second"
     ink = (NEGATIVE if edge.weight < 0 else POSITIVE) if edge.side is None else _SIDE_INKS[edge.side]
     return svg.element(

@@ -72,7 +72,7 @@ def _edges(artifact: Graph, edges: list[Edge], style: Style) -> list[str]:
     weights = column([edge.weight for edge in shown])
     rows = [
         (
-            f"{names.get(e.source, e.source)} {style.arrow} {names.get(e.target, e.target)}",
+            f"{names.get(e.source, e.source)} {style.arrow} {e.into(names.get(e.target, e.target))}",
             weight,
             e.label + _side(e.side),
         )

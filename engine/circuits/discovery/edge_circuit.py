@@ -45,7 +45,6 @@ def edge_graph(
                 str(graph.sources[source]),
                 str(node_of(end)),
                 numbers[target][source],
-                label=(end.input or "") if isinstance(end, Head) else "",
                 kept=kept[target][source],
                 input=end.input if isinstance(end, Head) else None,
             )
