@@ -101,7 +101,8 @@ class Context(Protocol):
         ...
 
     def partial(self, artifact: AnyArtifact) -> None:
-        """Show a result before it is whole (NaN where unknown). Sent at most ten times a second, never stored."""
+        """Show a result before it is whole (NaN where unknown). Of each kind the newest is
+        shown: a heatmap and a curve, say. Sent at most ten times a second each, never stored."""
         ...
 
     def checkpoints(self) -> dict[str, Any]:

@@ -306,8 +306,7 @@ class Doings(KeysInTurn, inherit_bindings=False):
 
     def has_live_curves(self, step: int) -> bool:
         """Whether a running step shows curves, which no view draws."""
-        partial = self.investigation.store.partials.get(step)
-        return partial is not None and partial.kind == "series"
+        return any(part.kind == "series" for part in self.investigation.store.partials_of(step))
 
     def open_live(self, step: int) -> None:
         from tui.screens.live import LiveScreen

@@ -116,12 +116,12 @@ class Investigation:
 
     def _show_what_there_is(self, step: Step) -> None:
         """A step of the person's own stopped early: views go on showing what it had, not what they showed before it."""
-        partial = self.store.partials.get(step.id)
-        if partial is None:
+        kinds = [partial.kind for partial in self.store.partials_of(step.id)]
+        if not kinds:
             return
-        probe = Stored(id=0, step=step.id, kind=partial.kind, title="", summary="", sha256="", bytes=0)
+        probes = [Stored(id=0, step=step.id, kind=kind, title="", summary="", sha256="", bytes=0) for kind in kinds]
         shown = self.selection.now.shown
-        drawn = {view.id for view in VIEWS if view.fits(probe, step)}
+        drawn = {view.id for view in VIEWS if any(view.fits(probe, step) for probe in probes)}
         self.selection.change(shown={view: artifact for view, artifact in shown.items() if view not in drawn})
 
     def _choose_inputs(self, step: Step) -> None:

@@ -56,7 +56,8 @@ class Store:
         self._touched: set[int] = set()  # steps that events told of since `expect_snapshot`
         self.notes: tuple[Note, ...] = ()
         self.progress: dict[int, Progress] = {}
-        self.partials: dict[int, AnyArtifact] = {}
+        self.partials: dict[int, AnyArtifact] = {}  # of each step, the newest of the kind it showed first
+        self._beside: dict[int, dict[str, AnyArtifact]] = {}  # and of further kinds
         self.engine = EngineStatus(state="starting")
         self.goodbye = ""  # the engine's last words
         self.catalogue: dict[str, OperationInfo] = {}
@@ -181,7 +182,7 @@ class Store:
             case Partial():
                 known = self._steps.get(event.step)
                 if known is None or known.status not in FINISHED:
-                    self.partials[event.step] = event.artifact()
+                    self._take_partial(event.step, event.artifact())
                     self._tell("partials")
             case NotesChanged():
                 self.notes = event.notes
@@ -198,6 +199,18 @@ class Store:
                 self.note_log(f"engine: {event.reason}", "error")
                 self._tell("engine")
 
+    def _take_partial(self, step: int, artifact: AnyArtifact) -> None:
+        first = self.partials.get(step)
+        if first is None or first.kind == artifact.kind:
+            self.partials[step] = artifact
+        else:
+            self._beside.setdefault(step, {})[artifact.kind] = artifact
+
+    def partials_of(self, step: int) -> tuple[AnyArtifact, ...]:
+        """What a running step shows so far: one of each kind, that which it showed first in front."""
+        first = self.partials.get(step)
+        return () if first is None else (first, *self._beside.get(step, {}).values())
+
     def _apply_step(self, step: Step, artifacts: tuple[Stored, ...]) -> None:
         self._steps[step.id] = step
         self._touched.add(step.id)
@@ -209,6 +222,7 @@ class Store:
             self.progress.pop(step.id, None)
             if step.status == "done":
                 self.partials.pop(step.id, None)  # a cancelled step's partial result stays to be looked at
+                self._beside.pop(step.id, None)
             parts += ["progress", "partials"]
         self._tell(*parts)
 

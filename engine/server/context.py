@@ -44,7 +44,8 @@ class StepContext:
         self._started = time.monotonic()
         self._first: int | None = None  # units that were already done when it started
         self._done = self._total = 0
-        self._next_progress = self._next_partial = 0.0
+        self._next_progress = 0.0
+        self._next_partial: dict[str, float] = {}  # by kind: a heatmap does not crowd out the curve beside it
 
     @property
     def rng(self) -> np.random.Generator:
@@ -137,8 +138,8 @@ class StepContext:
 
     def partial(self, artifact: AnyArtifact) -> None:
         now = time.monotonic()
-        if now >= self._next_partial:
-            self._next_partial = now + 1 / EVENTS_PER_SECOND
+        if now >= self._next_partial.get(artifact.kind, 0.0):
+            self._next_partial[artifact.kind] = now + 1 / EVENTS_PER_SECOND
             self._worker.emit(Partial.of(self._job.step, artifact))
 
     def checkpoints(self) -> dict[str, Any]:

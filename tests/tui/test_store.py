@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from engine.server.protocol import (
@@ -15,6 +16,7 @@ from engine.server.protocol import (
     Progress,
     StepChanged,
 )
+from sessions.artifacts import Matrix, Series
 from sessions.steps import Note, Step
 from tests.tui.fake import CATALOGUE, a_model, a_sweep, investigation
 from tui.link import Snapshot
@@ -69,6 +71,22 @@ def test_a_finished_step_drops_its_progress_and_partial_but_a_cancelled_one_keep
         store.apply(StepChanged(step=a_step(1, status)))
         assert 1 not in store.progress
         assert (1 in store.partials) is kept
+
+
+def test_of_each_kind_the_newest_partial_result_is_kept_and_the_first_kind_stays_in_front() -> None:
+    store = Store()
+    store.apply(StepChanged(step=a_step(1)))
+    curve = Series(title="held out", x=np.arange(2), x_name="heads removed", curves=())
+    for partial in (a_sweep(3), curve, a_sweep(5)):
+        store.apply(Partial.of(1, partial))
+    assert [part.kind for part in store.partials_of(1)] == ["matrix", "series"]
+    newest = store.partials_of(1)[0]
+    assert isinstance(newest, Matrix)
+    assert np.array_equal(newest.values, a_sweep(5).values, equal_nan=True)
+    assert not np.array_equal(newest.values, a_sweep(3).values, equal_nan=True)
+    assert store.partials[1].kind == "matrix"
+    store.apply(StepChanged(step=a_step(1, "done")))
+    assert store.partials_of(1) == ()
 
 
 def test_a_late_progress_of_an_ended_step_is_dropped() -> None:

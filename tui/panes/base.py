@@ -214,9 +214,13 @@ class Pane(Vertical):
             named = self.store.stored(self.selection.now.shown.get(self.VIEW))
             if step.status in FINISHED and named is not None and chosen is not None and named.step == chosen.step:
                 continue  # the person went back to a stored result
-            if self.fits_partial(self.store.partials[step_id], step):
+            if self._partial(step) is not None:
                 return step
         return None
+
+    def _partial(self, step: Step) -> AnyArtifact | None:
+        """The first of a step's partial results that is for this view."""
+        return next((part for part in self.store.partials_of(step.id) if self.fits_partial(part, step)), None)
 
     def staleness(self, step: Step | None) -> str:
         """Why a result of `step` is not about what is chosen now, in words."""
@@ -231,9 +235,9 @@ class Pane(Vertical):
         """Choose what to show and draw it, fetching it first if it is not in memory."""
         chosen = self.choose()
         live = self.live_step(chosen)
-        if live is not None:
+        if live is not None and (part := self._partial(live)) is not None:
             progress = self.store.progress.get(live.id)
-            self._show(Shown(self.store.partials[live.id], None, live, progress, self.staleness(live)))
+            self._show(Shown(part, None, live, progress, self.staleness(live)))
         elif chosen is None:
             self._show(None)
         elif (payload := self.store.loaded(chosen.id)) is not None:

@@ -66,8 +66,8 @@ class LiveScreen(Overlay[None]):
 
     def _series(self, step: int, *, done: bool) -> Series | None:
         store = self.bench.investigation.store
-        now = store.partials.get(step)
-        if isinstance(now, Series):
+        now = next((part for part in store.partials_of(step) if isinstance(part, Series)), None)
+        if now is not None:
             return now
         left = next((stored for stored in store.of_step(step) if stored.kind == "series"), None) if done else None
         if left is None:

@@ -101,8 +101,8 @@ class HeadValues:
 
     @property
     def error(self) -> float:
-        """Of the screening copy: the mean size of an example's error, which bounds that of the mean (small by chance, it
-        may be); the largest over the heads done in both formats."""
+        """Of the screening copy: the mean size of an example's error (it bounds that of the mean, which may be small by
+        chance); the largest over the heads done in both formats."""
         both = self.heads & np.isfinite(self.exact).all(1) & np.isfinite(self.rough).all(1)
         if not both.any():
             return float("nan")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from engine.server.context import StepContext
 from engine.server.protocol import Event, Partial, Progress, StepChanged
 from engine.server.worker import Worker
-from sessions.artifacts import Matrix
+from sessions.artifacts import Axis, Matrix, Series
 from sessions.errors import CallError
 from sessions.file import SessionFile
 
@@ -203,6 +206,21 @@ def test_progress_and_partial_results_come_at_most_ten_times_a_second(worker: Wo
     assert np.isnan(artifact.values[0, -1])
     statuses = [e.step.status for e in events if isinstance(e, StepChanged)]
     assert statuses == ["queued", "running", "done"]
+
+
+def test_each_kind_of_partial_result_has_its_own_ten_a_second() -> None:
+    said: list[Event] = []
+    job = SimpleNamespace(submission=SimpleNamespace(seed=0), step=1)
+    ctx = StepContext(SimpleNamespace(emit=said.append), job)  # type: ignore[arg-type]
+    started = time.monotonic()
+    for done in range(60):
+        ctx.partial(Matrix(title="so far", values=np.full((1, 1), done), axes=(Axis("a"), Axis("b"))))
+        ctx.partial(Series(title="so far", x=np.arange(done), x_name="x", curves=()))
+        time.sleep(0.005)
+    seconds = time.monotonic() - started
+    kinds = [event.artifact().kind for event in said if isinstance(event, Partial)]
+    for kind in ("matrix", "series"):
+        assert 2 <= kinds.count(kind) <= 10 * seconds + 1
 
 
 def test_rerun_repeats_a_step_and_all_that_stands_on_it(worker: Worker, session: SessionFile) -> None:
