@@ -23,6 +23,7 @@ from sessions.render.layout import Style
 from sessions.render.tables import cell, cells, prompt_cell
 from sessions.steps import Note
 
+LONG_FACTS = 300  # characters
 LARGEST_TABLE = 1000  # rows
 
 _STYLE = """
@@ -88,7 +89,11 @@ def _artifact(entry: ArtifactAccount) -> str:
         parts.append(f'<p class="problem">This artifact cannot be shown: {safe(entry.problem)}</p>')
     else:
         facts = "; ".join(f"{name} {fact(value)}" for name, value in entry.artifact.facts.items())
-        parts += [f'<p class="legend">{safe(facts)}</p>' if facts else "", contents(entry.artifact)]
+        if len(facts) > LONG_FACTS:  # the result first; what it depends on is one click away
+            parts.append(f'<details class="legend"><summary>conditions</summary>{safe(facts)}</details>')
+        elif facts:
+            parts.append(f'<p class="legend">{safe(facts)}</p>')
+        parts.append(contents(entry.artifact))
     return "\n".join([*parts, *map(_note, entry.notes)])
 
 
