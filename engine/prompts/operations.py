@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Make(Params, frozen=True, kw_only=True):
     """Which set to make."""
 
-    task: Annotated[Literal["tpp", "ioi", "greater_than", "induction", "program"], Meta(description="the task")] = "tpp"
+    task: Annotated[Literal["tpp", "ioi", "greater_than", "induction"], Meta(description="the task")] = "tpp"
     n: Annotated[int, Meta(description="how many prompts", ge=1, le=100_000)] = 100
     model: Annotated[
         ModelRef | None,
@@ -47,14 +47,7 @@ class Make(Params, frozen=True, kw_only=True):
         | None
     ) = None
     length: (
-        Annotated[
-            int,
-            Meta(
-                description="induction: tokens in the block that is repeated (none: 12); "
-                "program: values in an input (none: all lengths)",
-                ge=1,
-            ),
-        ]
+        Annotated[int, Meta(description="induction: tokens in the block that is repeated; none: 12", ge=2, le=200)]
         | None
     ) = None
 
@@ -93,7 +86,6 @@ def make(params: Make, ctx: Context) -> Sequence[AnyArtifact]:
         params.n,
         corrupt=params.corrupt,
         tokenizer=model.tokenizer if model else None,
-        model=model,
         template=params.template,
         variant=params.variant,
         order=params.order,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from engine.prompts import greater_than, induction, ioi, program, tpp
+from engine.prompts import greater_than, induction, ioi, tpp
 from sessions.artifacts import PromptRow
 from sessions.errors import CallError, nearest
 
 if TYPE_CHECKING:
-    from engine.models.protocols import Tokenizer, TransformerModel
+    from engine.models.protocols import Tokenizer
 
 
 class Task(NamedTuple):
@@ -63,15 +63,6 @@ TASKS: tuple[Task, ...] = (
         ("loss", "accuracy", "kl"),
         "Olsson et al. 2022; the offline variant of Conmy et al. 2023's task",
     ),
-    Task(
-        "program",
-        "Inputs of a compiled model, drawn at random and scored at every position against its own outputs.",
-        (),
-        ("another_input",),
-        ("length",),
-        ("l2", "kl", "accuracy", "loss"),
-        "Conmy et al. 2023 (compiled reverse and proportion)",
-    ),
 )
 
 
@@ -110,9 +101,8 @@ def generate(
     variant: str | None = None,
     order: str | None = None,
     length: int | None = None,
-    model: TransformerModel | None = None,
 ) -> list[PromptRow]:
-    """`n` prompts of a task; `corrupt` is `standard`, `none`, or a kind of that task's. Programs need a `model`.
+    """`n` prompts of a task; `corrupt` is `standard`, `none`, or a kind of that task's.
 
     CallError for an option the task does not have, and for a kind of corrupt partner it does not know.
     """
@@ -126,18 +116,12 @@ def generate(
     if corrupt not in ("standard", "none", *task.corrupt):
         known = ", ".join(("standard", *task.corrupt, "none"))
         raise CallError(f"task {name} has no corrupt partner '{corrupt}'", "parameter 'corrupt'", f"one of {known}")
-    rows = _make(task, rng, n, corrupt if corrupt in task.corrupt else task.corrupt[0], tokenizer, options, model)
+    rows = _make(task, rng, n, corrupt if corrupt in task.corrupt else task.corrupt[0], tokenizer, options)
     return [_without_partner(row) for row in rows] if corrupt == "none" else list(rows)
 
 
 def _make(
-    task: Task,
-    rng: np.random.Generator,
-    n: int,
-    corrupt: str,
-    tokenizer: Tokenizer | None,
-    options: dict[str, Any],
-    model: TransformerModel | None,
+    task: Task, rng: np.random.Generator, n: int, corrupt: str, tokenizer: Tokenizer | None, options: dict[str, Any]
 ) -> Sequence[PromptRow]:
     match task.name:
         case "tpp":
@@ -147,8 +131,6 @@ def _make(
             return ioi.make(rng, n, tokenizer=tokenizer, **options)
         case "greater_than":
             return greater_than.make(rng, n, tokenizer=tokenizer, **options)
-        case "program":
-            return program.make(rng, n, model=model, **options)
         case _:
             return induction.make(rng, n, tokenizer=tokenizer, **options)
 

@@ -41,8 +41,13 @@ class PromptsParams(Params, frozen=True, kw_only=True):
     model: ModelRef
     n: Annotated[int, Meta(description="prompts", ge=1, le=100_000)] = 100
     length: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | None, Meta(description="tokens of an input; none: the longest it takes")
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(description="tokens of an input; none: the longest it takes, or all lengths where every position counts"),
     ] = None
+    scored: Annotated[
+        Literal[last, every],
+        Meta(description="the answer at the last token, paired with one that differs; or the output at every position"),
+    ] = "last"
 
 
 def run(params: RunParams, ctx: Context) -> Sequence[AnyArtifact]:
@@ -142,8 +147,12 @@ def prompts(params: PromptsParams, ctx: Context) -> Sequence[AnyArtifact]:
     where = "rasp.prompts"
     model = ctx.transformer(params.model)
     labels = labels_of(model, where)
+    if params.scored == "every":
+        return [_everywhere(params, ctx, model)]
     if labels.outputs is None:
-        raise CallError(f"{model.handle.title} gives a number, not a choice", where, "choose a categorical program")
+        raise CallError(
+            f"{model.handle.title} gives a number, not a choice", where, "use scored=every, and measure by l2"
+        )
     domain = domain_of(labels, model.config.n_ctx, model.config.attention == "causal")
     length = params.length or domain.max_len
     if length > domain.max_len:
@@ -169,6 +178,21 @@ def prompts(params: PromptsParams, ctx: Context) -> Sequence[AnyArtifact]:
             facts={"length": length, "seed": ctx.seed},
         )
     ]
+
+
+def _everywhere(params: PromptsParams, ctx: Context, model: TransformerModel) -> Prompts:
+    from engine.rasp.inputs import scored_everywhere
+
+    rows = tuple(scored_everywhere(ctx.rng, params.n, model=model, length=params.length))
+    lengths = "of all lengths" if params.length is None else f"of {params.length} tokens"
+    answered = "answers are the model's own" if rows[0].answers else "a number has no answers: measure by l2"
+    return Prompts(
+        title=f"{model.handle.title} inputs",
+        summary=f"{len(rows)} inputs {lengths}, scored at every position; {answered}",
+        task="rasp",
+        rows=rows,
+        facts={"length": params.length or "all", "scored": "every position", "seed": ctx.seed},
+    )
 
 
 def _prompt(clean: list[Any], corrupt: list[Any], answer: Any, foil: Any) -> PromptRow:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 PICTURE_SHARE = 0.1  # of the time, at most, goes into drawing what is not whole yet
 
 
+Test = Annotated[
+    Literal["signed", "absolute"],
+    Meta(description="signed: an improvement removes an edge too; absolute: only a small change does"),
+]
+
+
 class Acdc(OnEdges, frozen=True, kw_only=True):
     metric: MetricChoice = "kl"
     tau: Annotated[float, Meta(description="threshold: in the metric's unit, or a share of its value (percentage)")] = (
@@ -38,10 +44,7 @@ class Acdc(OnEdges, frozen=True, kw_only=True):
             "model's, which bounds the drift of the whole run (fixed)"
         ),
     ] = "absolute"
-    test: Annotated[
-        Literal["signed", "absolute"],
-        Meta(description="signed: an improvement removes an edge too; absolute: only a small change does"),
-    ] = "signed"
+    test: Test = "signed"
     order: Annotated[
         Literal["reverse", "forward", "random"],
         Meta(description="of heads, inputs and sources; targets always go from the logits down"),
@@ -57,8 +60,8 @@ class AcdcThresholds(OnEdges, frozen=True, kw_only=True):
     taus: Annotated[
         tuple[float, ...], Meta(description="thresholds, a JSON list; an edge's score is the smallest that removes it")
     ] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-    test: Literal["signed", "absolute"] = "signed"
-    order: Literal["reverse", "forward"] = "reverse"
+    test: Test = "signed"
+    order: Annotated[Literal["reverse", "forward"], Meta(description="of heads, inputs and sources")] = "reverse"
 
 
 def acdc(params: Acdc, ctx: Context) -> Sequence[AnyArtifact]:

@@ -149,7 +149,7 @@ def test_induction_scores_what_the_repetition_determines(words: Tokenizer) -> No
     assert batch.answers.tolist() == batch.tokens[:, 2:6].tolist()
 
 
-@pytest.mark.parametrize("task", [task.name for task in TASKS if task.name != "program"])
+@pytest.mark.parametrize("task", [task.name for task in TASKS])
 def test_the_same_seed_gives_the_same_set(task: str) -> None:
     assert generate(task, rng(3), 20) == generate(task, rng(3), 20)
     assert generate(task, rng(3), 20) != generate(task, rng(4), 20)
@@ -207,13 +207,12 @@ def test_what_a_task_does_not_have_is_refused(call: dict[str, object], said: str
 
 
 def test_no_corrupt_partner_on_request() -> None:
-    names = [task.name for task in TASKS if task.name != "program"]
-    assert {row.corrupt for name in names for row in generate(name, rng(), 5, corrupt="none")} == {""}
+    assert {row.corrupt for task in TASKS for row in generate(task.name, rng(), 5, corrupt="none")} == {""}
 
 
 def test_tasks_are_listed_with_what_can_be_chosen() -> None:
     listed = {task["name"]: task for task in available_tasks()}
-    assert set(listed) >= {"tpp", "ioi", "greater_than", "induction", "program"}
+    assert set(listed) >= {"tpp", "ioi", "greater_than", "induction"}
     assert len(listed["tpp"]["templates"]) == 7
     assert len(listed["ioi"]["templates"]) == 15
     assert listed["tpp"]["corrupt"] == list(tpp.CORRUPT)

@@ -17,11 +17,11 @@ from engine.circuits.discovery.thresholds import Rule
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
 from engine.models.transformer import Transformer
-from engine.prompts.program import make
 from engine.prompts.tokenized import TokenBatch, tokenize
 from engine.rasp.circuit import edges
 from engine.rasp.compiled import Domain
 from engine.rasp.compiler import compile_program
+from engine.rasp.inputs import scored_everywhere
 from engine.rasp.library import program
 from engine.rasp.model import to_transformer
 from sessions.components import Head, parse_component
@@ -40,7 +40,7 @@ def known(request: pytest.FixtureRequest) -> Known:
     vocab: tuple[Any, ...] = ("a", "b", "c") if request.param == "frac_prevs" else (1, 2, 3)
     compiled = compile_program(program(request.param), Domain(vocab, 4))
     model = to_transformer(compiled)
-    rows = make(np.random.default_rng(1), 60, model=model)
+    rows = scored_everywhere(np.random.default_rng(1), 60, model=model)
     graph = computational_graph(model.config)
     masks = []
     for weight in (1.0, 0.0):

@@ -1,10 +1,11 @@
-"""Inputs of a compiled program: values drawn at random, and what the model makes of each, position by position."""
+"""Inputs of a compiled model as prompts that are scored at every position."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from engine.models.protocols import TwoVocabularies, answers_of
+from engine.rasp.execution import labels_of
 from sessions.artifacts import PromptRow
 from sessions.errors import CallError
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from engine.models.protocols import TransformerModel
 
 
-def make(
-    rng: np.random.Generator, n: int, *, model: TransformerModel | None, length: int | None = None
+def scored_everywhere(
+    rng: np.random.Generator, n: int, *, model: TransformerModel, length: int | None = None
 ) -> list[PromptRow]:
     """`n` inputs of `length` values (none: of all lengths that fit, evenly), each scored at every position.
 
@@ -24,9 +25,7 @@ def make(
     """
     import torch
 
-    labels = None if model is None else model.labels
-    if model is None or labels is None:
-        raise CallError("the task program is for compiled models", "parameter 'model'", "give one made by rasp.compile")
+    labels = labels_of(model, "rasp.prompts")
     longest = labels.max_len or model.config.n_ctx - 1
     if length is not None and length > longest:
         raise CallError(f"the model takes inputs of up to {longest} values", "parameter 'length'", f"at most {longest}")
@@ -47,4 +46,4 @@ def make(
     return rows
 
 
-__all__ = ["make"]
+__all__ = ["scored_everywhere"]
