@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -45,7 +45,7 @@ class PromptsParams(Params, frozen=True, kw_only=True):
         Meta(description="tokens of an input; none: the longest it takes, or all lengths where every position counts"),
     ] = None
     scored: Annotated[
-        Literal[last, every],
+        Literal["last", "every"],
         Meta(description="the answer at the last token, paired with one that differs; or the output at every position"),
     ] = "last"
 
