@@ -124,9 +124,13 @@ def rows_that_fit(bytes_per_row: int, device: str = "cpu", *, share: float = 0.5
     return max(1, min(most, int(share * free_memory(device)) // max(1, bytes_per_row)))
 
 
+class TooLargeError(IwbError):
+    """Not even one row of a batch fits into memory."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch (CUDA, MPS, CPU) or Python ran out of memory."""
-    if isinstance(error, MemoryError):
+    """Whether torch (CUDA, MPS, CPU) or Python ran out of memory, or `halving` came to its end."""
+    if isinstance(error, MemoryError | TooLargeError):
         return True
     if not isinstance(error, RuntimeError):
         return False
@@ -164,7 +168,7 @@ def halving(
         if stop - start == 1:
             asked = _asked_for(failure) or bytes_per_row
             needed = f"needs {human_bytes(asked)} more" if asked else "needs more"
-            raise IwbError(
+            raise TooLargeError(
                 f"one row {needed} than the {human_bytes(free_memory(device))} free on {device}",
                 remedy="use shorter prompts, a smaller dtype, a smaller model, or another device",
             )

@@ -17,6 +17,7 @@ from engine.circuits.ablation import (
     zero_replacement,
 )
 from engine.circuits.metrics import Interval, Metric, Targets, within_slack
+from engine.hardware import TooLargeError, free_memory, human_bytes
 from engine.models.protocols import Cache, TransformerModel
 from engine.prompts.tokenized import TokenBatch
 
@@ -62,6 +63,7 @@ class PromptRuns:
         if metric.needs_foils and batch.foils is None:
             raise ValueError(f"the metric {metric.name} needs foils")
         self.model, self.metric, self.ablation = model, metric, ablation
+        self._batch, self._keep_bytes = batch, keep_bytes
         self._before = before
         self.size = len(batch.tokens)
         self.aligned = bool((batch.lengths == batch.lengths[0]).all())
@@ -85,6 +87,27 @@ class PromptRuns:
                 return f"mean of {self.size} clean prompts, {over}"
             case "resample":
                 return "the same component's value on the paired corrupt prompt"
+
+    def narrower(self, like: PromptRuns | None = None) -> PromptRuns:
+        """The same in chunks of half as many prompts, for what needs more memory than a clean pass. TooLargeError when
+        a chunk is one prompt already. `like`: as on construction."""
+        rows = max(len(chunk.tokens) for chunk in self.chunks)
+        if rows == 1:
+            raise TooLargeError(
+                f"one prompt needs more than the {human_bytes(free_memory(str(self.model.device)))} free on "
+                f"{self.model.device}",
+                remedy="use shorter prompts, a smaller dtype, a smaller model, or another device",
+            )
+        return PromptRuns(
+            self.model,
+            self._batch,
+            self.metric,
+            self.ablation,
+            rows=rows // 2,
+            keep_bytes=self._keep_bytes,
+            like=like,
+            before=self._before,
+        )
 
     @property
     def clean(self) -> Float[Tensor, " example"]:

@@ -73,6 +73,7 @@ def acdc(params: Acdc, ctx: Context) -> Sequence[AnyArtifact]:
     from engine.circuits.discovery.acdc import acdc as discover
     from engine.circuits.discovery.thresholds import Rule
     from engine.circuits.metrics import METRICS
+    from engine.hardware import TooLargeError, is_out_of_memory
 
     if params.mode == "percentage" and params.metric == "kl":
         raise CallError(
@@ -97,41 +98,47 @@ def acdc(params: Acdc, ctx: Context) -> Sequence[AnyArtifact]:
         "sign": "drop: how much worse than before the edge was cut",
         "total": graph.size,
     }
-    saved = {
-        int(name): [msgspec.convert(line, EdgeDecision) for line in unit["decisions"]]
-        for name, unit in ctx.checkpoints().items()
-    }
-    log = [decision for number in sorted(saved) for decision in saved[number]]
-    curves = [unit["curve"] for _, unit in sorted(ctx.checkpoints().items(), key=lambda item: int(item[0]))]
-    target_number, since = len(saved), len(log)
+    units = [unit for _, unit in sorted(ctx.checkpoints().items(), key=lambda item: int(item[0]))]
+    saved = [[msgspec.convert(line, EdgeDecision) for line in unit["decisions"]] for unit in units]
+    log = [line for lines in saved for line in lines]
+    curves = [unit["curve"] for unit in units]
     sizes = edges.sizes(len(rows))
-    variants = max(1, sizes.rows // max(len(chunk.tokens) for chunk in select.chunks))
-    made = discover(
-        select,
-        graph,
-        rule,
-        held_out=aside,
-        order=params.order,
-        rng=np.random.default_rng([ctx.seed, 1]),
-        chain=min(params.chain, max(1, variants)),
-        rows=sizes.rows,
-        keep_bytes=sizes.keep_bytes,
-        bootstrap=PairedBootstrap(len(aside_rows), ctx.seed) if aside is not None else None,
-        decided=tuple(saved[number] for number in sorted(saved)),
-    )
     picture = _Picture(ctx, edges, facts)
     asked.say(len(log), graph.size, f"{len(rows)} prompts decide, {len(aside_rows)} are held out")
-    for tried in made:
-        log.extend(tried.decisions)
-        gone = sum(line.removed for line in log)
-        asked.say(len(log), graph.size, f"{graph.targets[log[-1].target]}; {gone:,} edges cut")
-        if tried.value is not None:
-            held = tried.held_out or ((*curves[-1][2:],) if curves else (None, None, None))
-            curves.append([gone, tried.value, *held])
-            unit = {"decisions": [msgspec.to_builtins(line) for line in log[since:]], "curve": curves[-1]}
-            ctx.checkpoint(str(target_number), unit)
-            target_number, since = target_number + 1, len(log)
-        picture.show(log, curves)
+    while True:
+        made = discover(
+            select,
+            graph,
+            rule,
+            held_out=aside,
+            order=params.order,
+            rng=np.random.default_rng([ctx.seed, 1]),
+            chain=min(params.chain, max(1, sizes.rows // max(len(chunk.tokens) for chunk in select.chunks))),
+            rows=sizes.rows,
+            keep_bytes=sizes.keep_bytes,
+            bootstrap=PairedBootstrap(len(aside_rows), ctx.seed) if aside is not None else None,
+            decided=tuple(saved),
+        )
+        try:
+            for tried in made:
+                log.extend(tried.decisions)
+                gone = sum(line.removed for line in log)
+                asked.say(len(log), graph.size, f"{graph.targets[log[-1].target]}; {gone:,} edges cut")
+                if tried.value is not None:
+                    held = tried.held_out or ((*curves[-1][2:],) if curves else (None, None, None))
+                    curves.append([gone, tried.value, *held])
+                    since = sum(map(len, saved))
+                    unit = {"decisions": [msgspec.to_builtins(line) for line in log[since:]], "curve": curves[-1]}
+                    ctx.checkpoint(str(len(saved)), unit)
+                    saved.append(log[since:])
+                picture.show(log, curves)
+            break
+        except (RuntimeError, MemoryError, TooLargeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # decisions do not depend on the chunks: go on with smaller ones from the last target that was finished
+        select, aside = select.narrower(), None if aside is None else aside.narrower()
+        log = [line for lines in saved for line in lines]
     mask = torch.ones_like(graph.edges) & graph.edges
     for line in log:
         mask[line.target, line.source] = not line.removed

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine.circuits.discovery.computational_graph import INPUTS, ComputationalGraph, computational_graph
 from engine.circuits.runs import PromptRuns, at_positions
+from engine.hardware import is_out_of_memory
 from sessions.components import HeadInput, Logits, Mlp
 
 Wanted = tuple[HeadInput, int]
@@ -347,11 +348,28 @@ def edge_values(
     graph: ComputationalGraph | None = None,
 ) -> tuple[Float[Tensor, "variant example"], ...]:
     """Per metric, its value for every circuit and example, with only the edges of each mask kept. `several` are the
-    same prompts in the same chunks with the same ablation, each with a metric of its own: one pass serves them all."""
-    first = several[0]
-    passes = EdgePasses(first, graph or computational_graph(first.model.config))
+    same prompts in the same chunks with the same ablation, each with a metric of its own: one pass serves them all.
+
+    Where memory runs out, chunks are halved.
+    """
+    graph = graph or computational_graph(several[0].model.config)
+    while True:
+        try:
+            return _edge_values(several, masks, graph)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # outside the except clause: its traceback kept the tensors of the failed attempt alive
+        first = several[0].narrower()
+        several = (first, *(runs.narrower(like=first) for runs in several[1:]))
+
+
+def _edge_values(
+    several: tuple[PromptRuns, ...], masks: Bool[Tensor, "variant target source"], graph: ComputationalGraph
+) -> tuple[Float[Tensor, "variant example"], ...]:
+    passes = EdgePasses(several[0], graph)
     gathered: list[list[Tensor]] = [[] for _ in several]
-    for index in range(len(first.chunks)):
+    for index in range(len(several[0].chunks)):
         finals = [passes.run(index, mask).final for mask in masks]
         for runs, found in zip(several, gathered):
             found.append(torch.cat([runs.values(index, final) for final in finals]))

@@ -11,7 +11,7 @@ import torch
 from engine.circuits.discovery.acdc_operations import Acdc, AcdcThresholds, acdc, acdc_thresholds
 from engine.circuits.discovery.computational_graph import computational_graph
 from engine.circuits.discovery.edge_circuit import edge_graph, mask_of
-from engine.circuits.discovery.edge_passes import edge_values
+from engine.circuits.discovery.edge_passes import EdgePasses, edge_values
 from engine.circuits.discovery.score_operations import (
     Eap,
     EdgePatching,
@@ -77,6 +77,26 @@ def test_an_interrupted_acdc_goes_on_where_it_stopped(desk: Desk) -> None:
     assert isinstance(first, Table)
     assert isinstance(second, Table)
     assert first.rows == second.rows
+
+
+def test_acdc_goes_on_in_smaller_chunks_where_memory_runs_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = Acdc(**BASE, tau=0.05)
+    whole = acdc(params, Desk(**desk.inputs))
+    without, calls = EdgePasses.without, []
+
+    def scarce(self: EdgePasses, index: int, *arguments: Any) -> Any:
+        calls.append(len(self.runs.chunks[index].tokens))
+        if len(calls) > 5 and calls[-1] > 2:
+            raise RuntimeError("CUDA out of memory")
+        return without(self, index, *arguments)
+
+    monkeypatch.setattr(EdgePasses, "without", scarce)
+    again = acdc(params, desk)
+    assert {2, 6} <= set(calls) | {2}
+    assert calls[-1] <= 2
+    tables = [found[1] for found in (whole, again)]
+    verdicts = [[row[:3] for row in table.rows] for table in tables if isinstance(table, Table)]
+    assert verdicts[0] == verdicts[1]
 
 
 def test_thresholds_score_edges_by_what_removes_them(desk: Desk) -> None:

@@ -209,3 +209,21 @@ def test_chunks_change_nothing_but_last_bits() -> None:
     whole = edge_values((PromptRuns(pair.ours, batch, METRICS["kl"], "resample", rows=6),), some)[0]
     parts = edge_values((PromptRuns(pair.ours, batch, METRICS["kl"], "resample", rows=1),), some)[0]
     torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
+
+
+def test_chunks_are_halved_where_memory_runs_out(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, batch = computational_graph(pair.ours.config), make_batch(rows=8)
+    several = tuple(PromptRuns(pair.ours, batch, METRICS[m], "resample", rows=8) for m in ("kl", "loss"))
+    expected = edge_values(several, masks(graph, 2, 0.5))
+    whole, seen = EdgePasses.run, []
+
+    def scarce(self: EdgePasses, index: int, mask: Tensor, **options: Any) -> Any:
+        seen.append(len(self.runs.chunks[index].tokens))
+        if seen[-1] > 2:
+            raise MemoryError("DefaultCPUAllocator: not enough memory")
+        return whole(self, index, mask, **options)
+
+    monkeypatch.setattr(EdgePasses, "run", scarce)
+    for found, right in zip(edge_values(several, masks(graph, 2, 0.5)), expected):
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-5)
+    assert sorted(set(seen)) == [2, 4, 8]
