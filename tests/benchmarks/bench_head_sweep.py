@@ -1,7 +1,8 @@
 """All 144 heads of a random GPT-2-small shape ablated one by one, 4 prompts of 20 tokens: ours beside TransformerLens.
 
 Same run, same machine, same weights; the two sides take turns, and the ratio is of the fastest rounds, because other
-work on the machine only ever adds time.
+work on the machine only ever adds time. Where the machine has bfloat16 matrix units there are rows for the screened
+sweep too: which ten heads matter most must be the same as in single precision, and that the greedy sweep removes.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
 
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
+from engine.circuits.sweeps.greedy_sweep import greedy_sweep
 from engine.circuits.sweeps.head_sweep import components_of, head_sweep
+from engine.circuits.sweeps.head_values import HeadValues
+from engine.circuits.sweeps.screening import has_bf16_units, sample_of
+from engine.circuits.sweeps.sweep_operations import Rule
 from engine.models.protocols import TransformerConfig
 from engine.models.transformer import Transformer
 from engine.models.weights import random_state
@@ -38,6 +44,8 @@ GPT2_SMALL = TransformerConfig(
     n_ctx=1024,
 )
 PROMPTS, LENGTH = 4, 20
+MATTER = Rule(top=10)  # the decision that the screened sweep has to make
+THETA = 0.05  # of the greedy sweep, in logits
 
 
 class NoTokenizer:
@@ -103,6 +111,40 @@ def ours(model: Transformer, batch: TokenBatch) -> Tensor:
     return torch.cat(swept).view(config.n_layers, config.n_heads)
 
 
+class NothingSaved:
+    """The part of an operation's Context that a sweep's values need: no earlier run, and nothing kept of this one."""
+
+    def checkpoints(self) -> dict[str, Any]:
+        return {}
+
+    def checkpoint(self, unit: str, value: Any) -> None: ...
+
+
+def screened(model: Transformer, batch: TokenBatch) -> tuple[Tensor, int]:
+    """As `ours`, screened in bfloat16, the copy of the model included in the work; and how many were done again."""
+    config = model.config
+    runs = PromptRuns(model, batch, METRICS["logit_diff"])
+    order = components_of(config.n_layers, config.n_heads, mlps=False)
+    found = HeadValues(NothingSaved(), runs, order, 16)  # type: ignore[arg-type]
+    through = model.in_dtype(torch.bfloat16)
+    collections.deque(found.screened(through, sample_of(len(order), config.n_heads), MATTER.undecided), maxlen=0)
+    again = int(np.isfinite(found.exact).all(1).sum())
+    return torch.from_numpy(found.values.mean(1)).view(config.n_layers, config.n_heads), again
+
+
+def matters(values: Tensor, clean: float) -> list[int]:
+    """Which heads are among the ten of the largest change."""
+    return np.flatnonzero(MATTER.chosen(np.abs(values.flatten().double().numpy() - clean))).tolist()
+
+
+def removed(model: Transformer, batch: TokenBatch, *, screen: bool) -> list[tuple[int, int]]:
+    """What the greedy sweep takes away."""
+    runs = PromptRuns(model, batch, METRICS["logit_diff"])
+    through = model.in_dtype(torch.bfloat16) if screen else None
+    made = greedy_sweep(runs, None, theta=THETA, chain=8, through=through)
+    return [(line.layer, line.head) for chain in made for line in chain if line.removed]
+
+
 def _difference(batch: TokenBatch) -> Callable[[Tensor], Tensor]:
     assert batch.foils is not None
     answers, foils = batch.answers, batch.foils
@@ -161,9 +203,20 @@ def measure(rounds: int = 1, config: TransformerConfig = GPT2_SMALL) -> list[dic
             results[name] = work()
         seconds[name].append(time.perf_counter() - started)
 
+    units = has_bf16_units("cpu")
+    clean = float(PromptRuns(model, batch, METRICS["logit_diff"]).clean.double().mean())
+    again = 0
+
+    def quickly() -> Tensor:
+        nonlocal again
+        values, again = screened(model, batch)
+        return values
+
     for _ in range(rounds):
         for name, side in peers.items():
             clocked(f"ours beside {name}", lambda: ours(model, batch))
+            if units:
+                clocked(f"screened beside {name}", quickly)
             clocked(name, functools.partial(side, hooked, batch))
     best = {name: min(times) for name, times in seconds.items()}
     heads = config.n_layers * config.n_heads
@@ -186,7 +239,49 @@ def measure(rounds: int = 1, config: TransformerConfig = GPT2_SMALL) -> list[dic
                 f"{torch.get_num_threads()} threads, best of {rounds}; largest difference {difference:.1e}",
             }
         )
+        if units:
+            mine = f"screened beside {name}"
+            if matters(results[mine], clean) != matters(results[name], clean):
+                raise ValueError(f"screened in bfloat16, other heads matter than with {name}")
+            rows.append(
+                {
+                    "name": f"sweep of {heads} heads, screened in bfloat16",
+                    "ours": best[mine],
+                    "peer": best[name],
+                    "ratio": best[name] / best[mine],
+                    "unit": "s",
+                    "peer_name": name,
+                    "max_difference": float((results[mine] - results[name]).abs().max()),
+                    "note": f"the same ten heads matter most; {again} of {heads} heads done again in float32; "
+                    f"{torch.get_num_threads()} threads, best of {rounds}",
+                }
+            )
+    if units:
+        rows.append(_greedy(model, batch, rounds))
     return rows
+
+
+def _greedy(model: Transformer, batch: TokenBatch, rounds: int) -> dict[str, Any]:
+    """The greedy sweep, screened, beside the same in single precision. ValueError when they remove other heads."""
+    seconds: dict[bool, float] = {True: float("inf"), False: float("inf")}
+    gone: dict[bool, list[tuple[int, int]]] = {}
+    for _ in range(rounds):
+        for screen in (True, False):
+            started = time.perf_counter()
+            gone[screen] = removed(model, batch, screen=screen)
+            seconds[screen] = min(seconds[screen], time.perf_counter() - started)
+    if gone[True] != gone[False]:
+        raise ValueError("screened in bfloat16, the greedy sweep removes other heads than in float32")
+    return {
+        "name": "greedy sweep, screened in bfloat16",
+        "ours": seconds[True],
+        "peer": seconds[False],
+        "ratio": seconds[False] / seconds[True],
+        "unit": "s",
+        "peer_name": "ours in float32",
+        "max_difference": 0.0,
+        "note": f"the same {len(gone[True])} heads removed (theta {THETA:g} logits); best of {rounds}",
+    }
 
 
 if __name__ == "__main__":
