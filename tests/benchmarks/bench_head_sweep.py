@@ -125,7 +125,7 @@ def screened(model: Transformer, batch: TokenBatch) -> tuple[Tensor, int]:
     config = model.config
     runs = PromptRuns(model, batch, METRICS["logit_diff"])
     order = components_of(config.n_layers, config.n_heads, mlps=False)
-    found = HeadValues(NothingSaved(), runs, order, 16)  # type: ignore[arg-type]
+    found = HeadValues(NothingSaved(), runs, order, 24)  # type: ignore[arg-type]
     through = model.in_dtype(torch.bfloat16)
     collections.deque(found.screened(through, sample_of(len(order), config.n_heads), MATTER.undecided), maxlen=0)
     again = int(np.isfinite(found.exact).all(1).sum())

@@ -20,9 +20,11 @@ from engine.hardware import halving
 from engine.models.protocols import TransformerModel
 from sessions.components import Head, Mlp
 
+SCATTERED = 3  # at most one head in so many: not worth batches of one layer's heads only
+
 
 class Swept(NamedTuple):
-    """One finished batch: the metric of some examples with each of some components of a layer ablated alone."""
+    """One finished batch: the metric of some examples with each of some components ablated alone."""
 
     components: tuple[Head | Mlp, ...]
     rows: slice  # of the prompt set
@@ -46,18 +48,23 @@ def head_sweep(
     variants: int = 16,
     through: TransformerModel | None = None,
 ) -> Iterator[Swept]:
-    """The metric with each wanted component ablated alone, batch by batch, in layer order.
+    """The metric with each wanted component ablated alone, batch by batch, in layer order; where only few heads are
+    wanted, those first, of all layers together.
 
     `wanted[i]` are the components to do for chunk `i` of the runs; at most `variants` heads go in one batch. With
     `through`, a copy of the model in another number format, what follows an ablated head is computed there; the clean
     pass, the ablation itself and the unembedding stay in the model's own format, and so do the MLPs.
     """
-    for layer in range(runs.model.config.n_layers):
+    c = runs.model.config
+    scattered = [_scattered(runs, todo) if through is None else [] for todo in wanted]
+    for index, few in enumerate(scattered):
+        yield from _from_many_layers(runs, index, few, variants)
+    for layer in range(c.n_layers):
         for index, todo in enumerate(wanted):
-            heads = [c for c in todo if isinstance(c, Head) and c.layer == layer]
-            if heads:
+            heads = [part for part in todo if isinstance(part, Head) and part.layer == layer]
+            if heads and heads[0] not in scattered[index]:
                 yield from _heads(runs, index, layer, heads, variants, through)
-            if Mlp(layer) in todo and runs.model.config.d_mlp:
+            if Mlp(layer) in todo and c.d_mlp:
                 yield _mlp(runs, index, layer)
 
 
@@ -74,6 +81,44 @@ def _heads(
         middle = after_attention(model, state, deltas, alone)
         values = runs.values(index, go_on(model, state, middle, through=through))
         return Swept(tuple(heads[start:stop]), chunk.rows, values)
+
+    yield from halving(ablated, len(heads), variants, device=str(model.device))
+
+
+def _scattered(runs: PromptRuns, todo: Sequence[Head | Mlp]) -> list[Head]:
+    """The heads below the last layer, if they are so few that the batches of single layers would be small ones."""
+    c = runs.model.config
+    heads = [part for part in todo if isinstance(part, Head) and part.layer < c.n_layers - 1]
+    few = len(heads) * SCATTERED <= c.n_heads * (c.n_layers - 1)
+    return sorted(heads) if few else []
+
+
+@torch.no_grad()
+def _from_many_layers(runs: PromptRuns, index: int, heads: list[Head], variants: int) -> Iterator[Swept]:
+    """Heads of several layers in one batch: each joins it at its own layer."""
+    model, chunk, cache = runs.model, runs.chunks[index], runs.cache(index)
+    last, parallel = model.config.n_layers - 1, model.config.parallel_attn_mlp
+    replacement = runs.replacement(index)
+
+    def ablated(start: int, stop: int) -> Swept:
+        chosen = heads[start:stop]
+        x = cache.resid_pre.new_empty(0, *cache.resid_pre.shape[2:])
+        for layer in range(chosen[0].layer, last):
+            entered = x
+            if len(x):
+                x = x + model.attention_output(layer, model.attend(layer, x).z)
+            joining = [head.head for head in chosen if head.layer == layer]
+            if joining:
+                state = entering(model, layer, cache.resid_pre[layer], cache.z[layer], cache.mlp_out[layer], chunk.at)
+                deltas = head_deltas(model, state, replacement, chunk.at, joining)
+                alone = torch.eye(len(joining), dtype=torch.bool, device=deltas.device)
+                x = torch.cat([x, after_attention(model, state, deltas, alone).flatten(0, 1)])
+                clean = cache.resid_pre[layer].repeat(len(joining), 1, 1)
+                entered = torch.cat([entered, clean]) if parallel else entered
+            if model.config.d_mlp:
+                x = x + model.mlp(layer, entered if parallel else x)
+        final = model.run_from(last, x, at=chunk.at.repeat(len(chosen), 1))
+        return Swept(tuple(chosen), chunk.rows, runs.values(index, final))
 
     yield from halving(ablated, len(heads), variants, device=str(model.device))
 

@@ -77,10 +77,25 @@ def test_only_what_is_wanted_is_done(pair: Any, batch: Any) -> None:
     runs = PromptRuns(pair.ours, batch, METRICS["loss"], rows=4)
     parts = list(head_sweep(runs, [[Head(1, 2), Mlp(2)], [Head(0, 3)]]))
     assert [(p.components, p.rows) for p in parts] == [
-        ((Head(0, 3),), slice(4, 7)),
         ((Head(1, 2),), slice(0, 4)),
+        ((Head(0, 3),), slice(4, 7)),
         ((Mlp(2),), slice(0, 4)),
     ]
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("shape", ["pair", "parallel_pair", "attn_only_pair", "bidirectional_pair"])
+def test_a_few_heads_of_several_layers_in_one_batch(
+    request: pytest.FixtureRequest, batches: Any, naive: Any, shape: str, ablation: Any
+) -> None:
+    pair, few = request.getfixturevalue(shape), [Head(1, 3), Head(0, 1)]
+    batch = batches(ragged=shape != "bidirectional_pair")
+    runs = PromptRuns(pair.ours, batch, METRICS["loss"], ablation)
+    (part,) = head_sweep(runs, [few])
+    assert part.components == (Head(0, 1), Head(1, 3))
+    for component, values in zip(part.components, part.values):
+        expected = naive("loss", pair.hooked, batch, [component], ablation)
+        assert torch.allclose(values, expected.float(), atol=CLOSE), component
 
 
 def test_resampling_from_the_clean_prompts_changes_nothing(pair: Any, batch: Any) -> None:
