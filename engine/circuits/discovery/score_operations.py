@@ -39,7 +39,7 @@ SelectField = Annotated[
     ),
 ]
 EdgesField = Annotated[
-    int, Meta(description="edges of the circuit (top_n, greedy); 0: one in twenty", ge=0, le=1_000_000)
+    int, Meta(description="edges of the circuit (top_n, greedy); 0: one in ten", ge=0, le=1_000_000)
 ]
 ThresholdField = Annotated[float, Meta(description="least score of an edge of the circuit (select=threshold)", ge=0)]
 SignedField = Annotated[
@@ -57,7 +57,7 @@ class Eap(OnEdges, frozen=True, kw_only=True):
         Meta(description="where the gradient is taken: clean run; on the way from corrupt to clean; at both ends"),
     ] = "eap"
     steps: Annotated[int, Meta(description="runs on the way (eap_ig)", ge=1, le=1000)] = 5
-    select: SelectField = "top_n"
+    select: SelectField = "greedy"
     edges: EdgesField = 0
     threshold: ThresholdField = 0.01
     rank: SignedField = "absolute"
@@ -71,7 +71,7 @@ class EdgePatching(OnEdges, frozen=True, kw_only=True):
             description="noising: the clean run with one edge ablated; denoising: the corrupt run with one edge clean"
         ),
     ] = "noising"
-    select: SelectField = "top_n"
+    select: SelectField = "greedy"
     edges: EdgesField = 0
     threshold: ThresholdField = 0.01
     rank: SignedField = "absolute"
@@ -85,7 +85,7 @@ class HeadAttribution(OnEdges, frozen=True, kw_only=True):
 class SelectEdges(Params, frozen=True, kw_only=True):
     scores: Annotated[MatrixRef, Meta(description="scores of edges: @ID of a matrix target x source")]
     model: ModelRef
-    select: SelectField = "top_n"
+    select: SelectField = "greedy"
     edges: EdgesField = 0
     threshold: ThresholdField = 0.01
     rank: SignedField = "absolute"
@@ -249,7 +249,7 @@ def select(scores: Tensor, graph: ComputationalGraph, params: Eap | EdgePatching
 
 def wanted(params: Eap | EdgePatching | SelectEdges, graph: ComputationalGraph) -> int:
     """How many edges are asked for."""
-    return params.edges or max(1, graph.size // 20)
+    return params.edges or max(1, graph.size // 10)
 
 
 def _circuit(
