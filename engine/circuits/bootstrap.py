@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +32,20 @@ class PairedBootstrap:
         """The interval that holds the mean difference in `level` of the resamples."""
         means = self._weights @ differences.astype(np.float64)
         low, high = np.quantile(means, [(1 - self.level) / 2, (1 + self.level) / 2])
+        return Bounds(float(low), float(high))
+
+    def interval_of(self, statistic: Callable[..., Any], *examples: Float[np.ndarray, " example"]) -> Bounds:
+        """The same for a statistic of several means (a ratio, say): it gets the means of all resamples at once.
+
+        Resamples where it is not a number are left out; NaN where it is none in any.
+        """
+        means = [self._weights @ values.astype(np.float64) for values in examples]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.asarray(statistic(*means), np.float64)
+        found = found[np.isfinite(found)]
+        if not len(found):
+            return Bounds(float("nan"), float("nan"))
+        low, high = np.quantile(found, [(1 - self.level) / 2, (1 + self.level) / 2])
         return Bounds(float(low), float(high))
 
 

@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from engine.circuits.ablation import Ablate
+from engine.circuits.discovery.computational_graph import ComputationalGraph
+from engine.circuits.discovery.edge_passes import edge_values
 from engine.circuits.runs import PromptRuns, at_positions
 from engine.hardware import halving
 
@@ -89,6 +91,12 @@ class Faithfulness(NamedTuple):
         """|m(M) - m(C)|, in the metric's unit."""
         return abs(self.full - self.circuit)
 
+    @property
+    def left(self) -> float:
+        """f of all but the circuit: what the model can do without it. NaN like `fraction`."""
+        span = self.full - self.empty
+        return (self.without - self.empty) / span if abs(span) > 1e-9 else float("nan")
+
 
 def faithfulness(several: tuple[PromptRuns, ...], circuit: Circuit) -> tuple[Faithfulness, ...]:
     """How faithful the circuit is, by each metric (see `ablated_values`)."""
@@ -102,4 +110,16 @@ def faithfulness(several: tuple[PromptRuns, ...], circuit: Circuit) -> tuple[Fai
     return tuple(results)
 
 
-__all__ = ["Circuit", "Faithfulness", "ablated_values", "faithfulness", "final_residual"]
+def edge_faithfulness(
+    several: tuple[PromptRuns, ...], mask: Bool[Tensor, "target source"], graph: ComputationalGraph
+) -> tuple[Faithfulness, ...]:
+    """The same for a circuit of edges: with these edges alone, with none, and with all others."""
+    masks = torch.stack([mask, torch.zeros_like(mask), graph.edges & ~mask])
+    results = []
+    for runs, values in zip(several, edge_values(several, masks, graph)):
+        kept, nothing, without = values.double().mean(1).tolist()
+        results.append(Faithfulness(float(runs.clean.double().mean()), kept, nothing, without, values))
+    return tuple(results)
+
+
+__all__ = ["Circuit", "Faithfulness", "ablated_values", "edge_faithfulness", "faithfulness", "final_residual"]

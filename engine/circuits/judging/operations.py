@@ -12,8 +12,10 @@ OPERATIONS: tuple[Operation, ...] = (
         name="circuits.evaluate",
         title="Judge a circuit",
         summary="Ablates everything outside a circuit and reports faithfulness, the difference from the whole model, "
-        "loss, accuracy and KL; also with nothing kept, and with the circuit itself ablated.",
+        "loss, accuracy and KL; also with nothing kept, and with the circuit itself ablated. For circuits of nodes and "
+        "of edges, each number with its interval.",
         params=Evaluate,
+        version=2,
         gives=("table",),
         function=evaluate,
         source="Wang et al. 2022; Miller et al. 2024",

@@ -33,8 +33,8 @@ def reference(params: Reference, ctx: Context) -> Sequence[AnyArtifact]:
     if not known.fits(graph) or model.config.parallel_attn_mlp:
         mlps = "with MLPs" if known.mlps else "without MLPs"
         raise CallError(
-            f"the {params.task} circuit is one of {known.model} ({known.layers} layers of {known.heads} heads, {mlps}), "
-            f"and this model has {graph.n_layers} layers of {graph.n_heads} heads",
+            f"the {params.task} circuit is one of {known.model} ({known.layers} layers of {known.heads} heads, "
+            f"{mlps}), and this model has {graph.n_layers} layers of {graph.n_heads} heads",
             "model",
             f"load {known.model}",
         )

@@ -142,7 +142,7 @@ def test_head_scores_against_the_heads_of_a_reference(desk: Any, known: Any) -> 
 
 
 def test_mistakes_get_a_sentence(desk: Any, known: Any) -> None:
-    graph, mask, scores = known
+    graph, _, scores = known
     with pytest.raises(CallError, match="give scores or a circuit, one of them"):
         roc(RocParams(**BASE), desk)
     with pytest.raises(CallError, match="give scores or a circuit, one of them"):
