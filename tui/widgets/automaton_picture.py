@@ -45,7 +45,7 @@ class AutomatonPicture:
     def __init__(self, graph: Graph, selected: str, ascii_only: bool = False, table: bool = True) -> None:
         self.ascii_only, self.selected = ascii_only, selected
         self.nodes = breadth_first(graph)
-        self.part = Shown(self.nodes, graph.edges, {}, len(graph.edges), 1.0)
+        self.part = Shown(self.nodes, graph.edges, {}, len(graph.edges), 1.0, graph.edges)
         self.level = 2
         self.cells: dict[tuple[int, int], Cell] = {}
         self.at: dict[str, tuple[int, int]] = {}

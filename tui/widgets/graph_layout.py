@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from sessions.artifacts import Edge, Graph, Node
+from tui.widgets.edge_lines import lines_of
 
 SWEEPS = 6
 
@@ -25,6 +26,7 @@ class Shown(msgspec.Struct, frozen=True):
     hidden: dict[str, int]  # node id -> edges of it that are not drawn
     total_edges: int
     share: float  # of the sum of |weight| of all edges, 0 to 1
+    lines: tuple[Edge, ...] = ()  # the edges as drawn: one for each pair of nodes
 
     @property
     def title(self) -> str:
@@ -80,7 +82,7 @@ def shown(
                 hidden[end] = hidden.get(end, 0) + 1
     total = sum(abs(e.weight) for e in graph.edges)
     share = sum(abs(e.weight) for e in edges) / total if total else 1.0
-    return Shown(tuple(nodes), tuple(edges), hidden, len(graph.edges), share)
+    return Shown(tuple(nodes), tuple(edges), hidden, len(graph.edges), share, lines_of(edges))
 
 
 def thresholds(graph: Graph) -> tuple[float, ...]:

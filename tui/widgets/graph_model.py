@@ -6,13 +6,16 @@ from typing import Any, Literal
 
 from sessions.artifacts import Edge, Graph, Node
 from tui.widgets.automaton_picture import AutomatonPicture
+from tui.widgets.edge_lines import EdgeMatrix, edge_matrix
 from tui.widgets.graph_layout import LayeredLayout, Shown, shown, thresholds
-from tui.widgets.graph_picture import DENSE, LEVELS, LayeredPicture, styled, weight_matrix
+from tui.widgets.graph_picture import DENSE, LEVELS, LayeredPicture, styled
+from tui.widgets.graph_sides import LETTERS, compares, legend, side_ink
 from tui.widgets.heatmap_picture import HeatmapPicture, Matrix2d
 from tui.widgets.inks import Inks, Piece, clipped
 
 Direction = Literal["up", "down", "left", "right"]
 Neighbour = tuple[Edge, str, bool]  # the edge, the node at its other end, whether it comes in
+MOST_LINES = 1_000  # that are laid out at all: 800 take a tenth of a second, 3,000 half of one and cannot be read
 
 
 class GraphModel:
@@ -31,6 +34,10 @@ class GraphModel:
         self.inks = Inks()
         self.heatmap = HeatmapPicture()
         self._thresholds: tuple[float, ...] = (0.0,)
+        self._nodes: dict[str, Node] = {}
+        self._into: dict[str, list[Edge]] = {}
+        self._out: dict[str, list[Edge]] = {}
+        self._edges: EdgeMatrix | None = None
         self._part: Shown | None = None
         self._plans: dict[tuple[Any, ...], LayeredLayout | None] = {}
         self._picture: tuple[tuple[Any, ...], LayeredPicture | AutomatonPicture] | None = None
@@ -39,9 +46,14 @@ class GraphModel:
         """Draw a graph; the selected node stays if the new graph has it."""
         if graph is self.graph:
             return
-        self.graph = graph
+        before, self.graph = self.threshold, graph
+        self._nodes, self._into, self._out = {n.id: n for n in graph.nodes}, {}, {}
+        for edge in graph.edges:
+            self._into.setdefault(edge.target, []).append(edge)
+            self._out.setdefault(edge.source, []).append(edge)
         self._thresholds = thresholds(graph)
-        self.step = min(self.step, len(self._thresholds) - 1)
+        if self.step:  # the deciles move as a discovery goes on: stay near the value, not at its number
+            self.step = min(range(len(self._thresholds)), key=lambda i: abs(self._thresholds[i] - before))
         if self.focus is not None and not self.node(self.focus):
             self.focus = None
         self.changed()
@@ -51,7 +63,7 @@ class GraphModel:
 
     def changed(self) -> None:
         """Something that shapes the drawing changed."""
-        self._part, self._picture, self._plans = None, None, {}
+        self._part, self._picture, self._edges, self._plans = None, None, None, {}
 
     @property
     def automaton(self) -> bool:
@@ -78,10 +90,27 @@ class GraphModel:
         """Whether the edges are drawn as a matrix: asked for, or too many for lines."""
         if self.automaton or not self.part.edges or self.level in (0, 3):
             return False
-        return len(self.part.edges) > DENSE if self.matrix is None else self.matrix
+        lines = len(self.part.lines)
+        return lines > DENSE if self.matrix is None else self.matrix or lines > MOST_LINES
+
+    @property
+    def too_dense(self) -> bool:
+        """Whether there are too many edges for lines: they can be seen as a matrix only."""
+        return len(self.part.lines) > MOST_LINES
+
+    @property
+    def compares(self) -> bool:
+        return compares(self.graph)
 
     def node(self, name: str) -> Node | None:
-        return next((n for n in self.graph.nodes if n.id == name), None)
+        return self._nodes.get(name)
+
+    @property
+    def edges(self) -> EdgeMatrix:
+        """The drawn edges as a matrix."""
+        if self._edges is None:
+            self._edges = edge_matrix(self.part.nodes, self.part.edges)
+        return self._edges
 
     @property
     def picture(self) -> LayeredPicture | AutomatonPicture:
@@ -114,6 +143,11 @@ class GraphModel:
 
     def toggle_focus(self) -> None:
         self.focus = None if self.focus is not None else self.selected or None
+        self.changed()
+
+    def toggle_everything(self) -> None:
+        """Show what was looked at and found not to belong, or hide it."""
+        self.everything = not self.everything
         self.changed()
 
     def toggle_fold(self) -> None:
@@ -159,9 +193,25 @@ class GraphModel:
 
     def neighbours(self) -> list[Neighbour]:
         """The selected node's edges, incoming first, each by falling |weight|. Hidden edges are listed too."""
-        into = [(e, e.source, True) for e in self.graph.edges if e.target == self.selected]
-        out = [(e, e.target, False) for e in self.graph.edges if e.source == self.selected]
-        return sorted(into, key=lambda n: -abs(n[0].weight)) + sorted(out, key=lambda n: -abs(n[0].weight))
+        into = [(e, e.source, True) for e in self._into.get(self.selected, ())]
+        out = [(e, e.target, False) for e in self._out.get(self.selected, ())]
+        return sorted(into, key=_strongest) + sorted(out, key=_strongest)
+
+    def edge(self, source: str, target: str) -> Edge | None:
+        """The edge into a target as it is read (`L3H1.v`); of several into its node, the strongest."""
+        ends = [e for e in self._out.get(source, ()) if target in (e.target, e.into(e.target))]
+        return max(ends, key=lambda e: abs(e.weight)) if ends else None
+
+    def edge_facts(self, edge: Edge) -> str:
+        """An edge in words: its score, and whether it is in the circuit."""
+        words = [f"{self._name(edge.source)}→{edge.into(self._name(edge.target))}", f"{edge.weight:+.5g}"]
+        words += [self.graph.weight_name] if self.graph.weight_name else []
+        words += [] if edge.kept else ["not in the circuit"]
+        words += [] if edge.side is None else [f"in {LETTERS[edge.side]}"]
+        return " ".join(words[:2]) + "".join(f" · {word}" for word in words[2:])
+
+    def _name(self, node: str) -> str:
+        return self._nodes[node].label if node in self._nodes else node
 
     # ---- words and lines
 
@@ -172,13 +222,16 @@ class GraphModel:
             words.append(f"{len(self.graph.nodes)} states, {len(self.graph.edges)} transitions")
         else:
             words.append(self.part.title)
+            if self.compares:
+                words.append(legend(self.graph))
             if self.threshold:
                 words.append(f"|weight| at least {self.threshold:.3g}")
             if self.focus:
                 words.append(f"only around {self.focus}")
             if self.folded:
                 words.append("one layer folded")
-            words.append("matrix" if self.shows_matrix else LEVELS[self.level])
+            too_many = " (too many edges for lines)" if self.too_dense and self.level in (1, 2) else ""
+            words.append(f"matrix{too_many}" if self.shows_matrix else LEVELS[self.level])
             if self.level in (1, 2) and not self.shows_matrix and (far := self._far()):
                 words.append(
                     f"{far} long edges {'as : with a count' if self.inks.depth == 'ascii' else 'as ┆ with a count'}"
@@ -199,20 +252,29 @@ class GraphModel:
             words.append(f"{self.graph.score_name or 'score'} {node.score:+.5g}")
         if not node.kept:
             words.append("not in the circuit")
-        into = sum(e.target == node.id for e in self.graph.edges)
-        out = sum(e.source == node.id for e in self.graph.edges)
-        words.append(f"{into} in, {out} out")
+        if node.side is not None:
+            words.append(f"in {LETTERS[node.side]}")
+        words.append(f"{len(self._into.get(node.id, ()))} in, {len(self._out.get(node.id, ()))} out")
         hidden = self.part.hidden.get(node.id, 0) if not self.automaton else 0
         if hidden:
             words.append(f"{hidden} hidden")
         return (" | " if self.inks.depth == "ascii" else " · ").join(words)
 
     def prepare_matrix(self, width: int, height: int) -> None:
-        values, sources, targets = weight_matrix(self.part)
+        edges = self.edges
         self.heatmap.inks = self.inks
         self.heatmap.size = (width, height)
         unit = self.graph.weight_name
-        self.heatmap.show(Matrix2d(values, sources, targets, scale="diverging", unit=unit, known="are edges"))
+        self.heatmap.show(
+            Matrix2d(
+                edges.values, edges.source_axis, edges.target_axis, scale="diverging", unit=unit, known="are edges"
+            )
+        )
+
+    def edge_at(self, row: int, column: int) -> tuple[str, str]:
+        """Source and target (as it is read) of an entry of the matrix."""
+        target, fed = self.edges.targets[column]
+        return self.edges.sources[row], f"{target}.{fed}" if fed else target
 
     def line(self, y: int, left: int, width: int) -> list[Piece]:
         """Line `y` of the drawing from column `left` on (the matrix has lines of its own)."""
@@ -222,12 +284,11 @@ class GraphModel:
 
     def _one_node(self, y: int, width: int) -> list[Piece]:
         ascii_only = self.inks.depth == "ascii"
-        names = {n.id: n.label for n in self.graph.nodes}
         rows = self.neighbours()
         largest = max((abs(e.weight) for e, _, _ in rows), default=0.0) or 1.0
         if y == 0:
             node = self.node(self.selected)
-            head = f"{'':2}{'':4} {'node':10} {'weight':>10}  {self.graph.weight_name}"
+            head = f"{'':2}{'':4} {'node':12} {'weight':>10}  {self.graph.weight_name}"
             return [(clipped(head if node else "no node selected", width, ascii_only), self.inks.title)]
         if not 0 < y <= len(rows):
             return [("  no edges", self.inks.dim)] if y == 1 and not rows else []
@@ -235,13 +296,23 @@ class GraphModel:
         here = y - 1 == self.listed
         lead = (">" if ascii_only else "▸") if here else " "
         way = "from" if comes_in else "to  "
+        arrow = "->" if ascii_only else "→"
+        name = self._name(other)
+        # of an edge that comes in, the input is this node's; of one that goes out, the other's
+        name = edge.into(name) if not comes_in else f"{name} {arrow} {edge.input}" if edge.input else name
         bar = ("#" if ascii_only else "█") * max(1, round(12 * abs(edge.weight) / largest))
         tail = "" if edge.kept else "  not in the circuit"
-        text = f"{lead} {way} {names.get(other, other):10} {edge.weight:>+10.4g}  {bar}{tail}"
-        return [(clipped(text, width, ascii_only), self.inks.title if here else self.inks.text)]
+        tail += "" if edge.side is None else f"  {LETTERS[edge.side]}"
+        text = f"{lead} {way} {name:12} {edge.weight:>+10.4g}  {bar}{tail}"
+        ink = self.inks.text if edge.side is None else side_ink(edge.side, self.inks)
+        return [(clipped(text, width, ascii_only), self.inks.title if here else ink if edge.kept else self.inks.dim)]
 
     @property
     def extent(self) -> tuple[int, int]:
         if self.level == 3 and not self.automaton:
             return 0, len(self.neighbours()) + 1
         return self.picture.width, self.picture.height
+
+
+def _strongest(neighbour: Neighbour) -> float:
+    return -abs(neighbour[0].weight)

@@ -6,14 +6,14 @@ import itertools
 from typing import Protocol
 
 import msgspec
-import numpy as np
 from rich.style import Style
 
-from sessions.artifacts import Axis, Edge, Node
+from sessions.artifacts import Edge, Node, Side
 from sessions.components import Head, Mlp
 from themes.colour import diverging
 from tui.widgets.graph_canvas import Canvas, tracks
 from tui.widgets.graph_layout import LayeredLayout, Shown, layered
+from tui.widgets.graph_sides import LETTERS, side_ink
 from tui.widgets.inks import Inks, Piece, clipped, style_of
 
 LEVELS = ("grid", "names", "boxes", "one node")
@@ -74,6 +74,7 @@ class LayeredPicture:
             for column, n in sorted(placed.items()):
                 x = label + 2 * column
                 glyph = ("#" if self.ascii_only else "■") if n.kept else ("." if self.ascii_only else "·")
+                glyph = glyph if n.side is None else LETTERS[n.side]
                 self.cells[(x, y + 1)] = Cell(glyph, n.id)
                 self.at[n.id] = (x, y + 1)
                 self.width = max(self.width, x + 2)
@@ -89,7 +90,8 @@ class LayeredPicture:
     def label(self, node: Node) -> str:
         hidden = self.part.hidden.get(node.id, 0)
         dot = " +" if self.ascii_only else " ·"
-        return node.label + (f"{dot}{hidden}" if hidden else "")
+        letter = f" {LETTERS[node.side]}" if node.side is not None else ""
+        return node.label + letter + (f"{dot}{hidden}" if hidden else "")
 
     def _layers(self) -> None:
         boxed = self.level >= 2
@@ -98,23 +100,21 @@ class LayeredPicture:
         widths = {
             n.id: (max(len(words[n.id]), len(scores[n.id])) + 4 if boxed else len(words[n.id])) for n in self.part.nodes
         }
-        plan = self.plan = self.plan or layered(self.part.nodes, self.part.edges, widths)
+        plan = self.plan = self.plan or layered(self.part.nodes, self.part.lines, widths)
         self.rows = tuple(tuple(p.id for p in row if not p.dummy) for row in plan.rows)
         self.width = plan.width + 2
         route = _Router(
-            plan, self.part.edges, self.selected, 4 if boxed and any(scores.values()) else 3 if boxed else 1
+            plan, self.part.lines, self.selected, 4 if boxed and any(scores.values()) else 3 if boxed else 1
         )
         canvas = Canvas(self.ascii_only)
         route.draw(canvas)
         self.width, self.height = max(self.width, route.width), route.height
-        weights = _weights(self.part.edges)
+        weights = _weights(self.part.lines)
         for x, y in canvas.bits:
             text, edges = canvas.cell(x, y, weights)
-            self.cells[(x, y)] = Cell(text, "", edges, _sign(self.part.edges, edges))
+            self.cells[(x, y)] = Cell(text, "", edges, _sign(self.part.lines, edges))
         for (x, y), edges in route.heads.items():
-            sign = _sign(self.part.edges, edges)
-            self.cells[(x, y)] = Cell("+" if sign > 0 else "-" if sign < 0 else "±" if not self.ascii_only else "*",
-                                      "", edges, sign)  # fmt: skip
+            self.cells[(x, y)] = Cell(self._arrowhead(edges), "", edges, _sign(self.part.lines, edges))
         for x, y, text in route.counts:
             self._write(x, y, text.replace("┆", ":") if self.ascii_only else text, "")
         for row in plan.rows:
@@ -127,6 +127,14 @@ class LayeredPicture:
                     self._box(place.left, y, place.width, [words[place.id], scores[place.id]], place.id, route.tall)
                 else:
                     self._write(place.left, y, words[place.id], place.id)
+
+    def _arrowhead(self, edges: tuple[int, ...]) -> str:
+        """The sign of the lines that come in; of two circuits compared, which of them has them."""
+        side = _side(self.part.lines, edges)
+        if side is not None:
+            return LETTERS[side]
+        sign = _sign(self.part.lines, edges)
+        return "+" if sign > 0 else "-" if sign < 0 else "*" if self.ascii_only else "±"
 
     def _box(self, x: int, y: int, width: int, lines: list[str], node: str, tall: int) -> None:
         top, side, bottom = ("+-+", "|", "+-+") if self.ascii_only else ("┌─┐", "│", "└─┘")
@@ -277,9 +285,9 @@ def _row_name(node: Node) -> str:
 
 
 def _weights(edges: tuple[Edge, ...]) -> list[int]:
-    """0 (dashed), 1 or 2 (heavy) by thirds of the largest |weight|."""
+    """0 (dashed), 1 or 2 (heavy) by thirds of the largest |weight|. What is not in the circuit is dashed."""
     largest = max((abs(e.weight) for e in edges), default=0.0) or 1.0
-    return [min(2, int(3 * abs(e.weight) / largest)) for e in edges]
+    return [min(2, int(3 * abs(e.weight) / largest)) if e.kept else 0 for e in edges]
 
 
 def _sign(edges: tuple[Edge, ...], which: tuple[int, ...]) -> int:
@@ -287,21 +295,10 @@ def _sign(edges: tuple[Edge, ...], which: tuple[int, ...]) -> int:
     return signs.pop() if len(signs) == 1 else 0
 
 
-def weight_matrix(part: Shown) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], Axis, Axis]:
-    """Source x target weights, NaN where there is no edge: what a dense graph is shown as."""
-    names = [n.id for n in part.nodes]
-    sources = [n for n in names if any(e.source == n for e in part.edges)] or names
-    targets = [n for n in names if any(e.target == n for e in part.edges)] or names
-    labels = {n.id: n.label for n in part.nodes}
-    values = np.full((len(sources), len(targets)), np.nan)
-    row, column = {n: i for i, n in enumerate(sources)}, {n: i for i, n in enumerate(targets)}
-    for edge in part.edges:
-        values[row[edge.source], column[edge.target]] = edge.weight
-    return (
-        values,
-        Axis("source", tuple(labels[n] for n in sources)),
-        Axis("target", tuple(labels[n] for n in targets)),
-    )
+def _side(edges: tuple[Edge, ...], which: tuple[int, ...]) -> Side | None:
+    """The side of all of these lines; lines of different sides that run together belong to both."""
+    sides = {edges[i].side for i in which if i < len(edges)} - {None}
+    return None if not sides else sides.pop() if len(sides) == 1 else "both"
 
 
 def styled(picture: Drawn, y: int, left: int, width: int, inks: Inks) -> list[Piece]:
@@ -312,9 +309,10 @@ def styled(picture: Drawn, y: int, left: int, width: int, inks: Inks) -> list[Pi
     minus = style_of(ramp[1], None) if coloured else inks.text
     dim_plus = style_of(ramp[len(ramp) * 3 // 4], None) if coloured else inks.dim
     dim_minus = style_of(ramp[len(ramp) // 4], None) if coloured else inks.dim
-    edges = picture.part.edges
-    mine = {i for i, e in enumerate(edges) if picture.selected in (e.source, e.target)}
-    scores = {n.id: n for n in picture.part.nodes}
+    edges = picture.part.lines
+    drawn = edges if picture.level else ()  # a grid has no lines
+    mine = {i for i, e in enumerate(drawn) if picture.selected in (e.source, e.target)}
+    nodes = {n.id: n for n in picture.part.nodes}
     largest = max((abs(n.score) for n in picture.part.nodes if n.score is not None), default=0.0) or 1.0
     out: list[Piece] = []
     for x in range(left, left + width):
@@ -323,9 +321,11 @@ def styled(picture: Drawn, y: int, left: int, width: int, inks: Inks) -> list[Pi
             out.append((" ", inks.text))
             continue
         if cell.node:
-            node = scores[cell.node]
+            node = nodes[cell.node]
             if cell.node == picture.selected:
                 style = inks.accent
+            elif node.side is not None:
+                style = side_ink(node.side, inks) + _BOLD
             elif coloured and picture.level == 0 and node.score is not None:
                 middle = len(ramp) // 2
                 style = style_of(ramp[middle + round(node.score / largest * middle)], None)
@@ -334,7 +334,12 @@ def styled(picture: Drawn, y: int, left: int, width: int, inks: Inks) -> list[Pi
             out.append((cell.text, style))
         elif cell.edges:
             bright = bool(mine.intersection(cell.edges))
-            if cell.sign > 0:
+            side = _side(edges, cell.edges)
+            if side is not None:
+                style = side_ink(side, inks, bright=bright)
+            elif not any(edges[i].kept for i in cell.edges if i < len(edges)):
+                style = inks.dim
+            elif cell.sign > 0:
                 style = plus if bright else dim_plus
             elif cell.sign < 0:
                 style = minus if bright else dim_minus

@@ -28,7 +28,7 @@ class GraphView(LineWidget):
         """`enter` on a node."""
 
     class EdgeMoved(Message):
-        """An edge is under the cursor: in the matrix, or in the list of one node's edges."""
+        """An edge is under the cursor: in the matrix, or in the list of one node's edges. `target` as it is read."""
 
         def __init__(self, view: GraphView, source: str, target: str) -> None:
             super().__init__()
@@ -84,8 +84,12 @@ class GraphView(LineWidget):
         self._keep_in_view()
 
     def _centre(self) -> None:
+        self._centred_in = self._room
+        if self.model.graph.nodes and self.model.shows_matrix:  # no layout of what is not drawn: it takes seconds
+            self.left = self.top = 0
+            return
         place = self.model.picture.at.get(self.model.selected) if self.model.graph.nodes else None
-        width, height = self._centred_in = self._room
+        width, height = self._room
         wide, high = self.model.extent if place is not None else (0, 0)
         x, y = place or (0, 0)
         # A node that fits into the room from the left edge on is shown from there: a cut box is hard to read.
@@ -93,7 +97,7 @@ class GraphView(LineWidget):
         self.top = max(0, min(y - height // 2, high - height))
 
     def _keep_in_view(self) -> None:
-        if not self.model.graph.nodes:
+        if not self.model.graph.nodes or self.model.shows_matrix:
             return
         width, height = self._room
         if self.model.level == 3 and not self.model.automaton:
@@ -126,10 +130,15 @@ class GraphView(LineWidget):
         return self.model.line(self.top + y - 1, self.left, width)
 
     def _footer(self, width: int) -> list[Piece]:
-        wide, high = self.model.extent
-        room_x, room_y = self._room
-        beyond = "" if self.model.shows_matrix or (wide <= room_x and high <= room_y) else "  (more: H J K L)"
-        return [(clipped(self.model.facts() + beyond, width, self.model.inks.depth == "ascii"), self.model.inks.text)]
+        model = self.model
+        if model.shows_matrix:
+            edge = model.edge(*model.edge_at(*model.heatmap.cursor))
+            words = model.edge_facts(edge) if edge is not None else model.facts()
+        else:
+            wide, high = model.extent
+            room_x, room_y = self._room
+            words = model.facts() + ("" if wide <= room_x and high <= room_y else "  (more: H J K L)")
+        return [(clipped(words, width, model.inks.depth == "ascii"), model.inks.text)]
 
     # ---- keys
 
@@ -148,7 +157,7 @@ class GraphView(LineWidget):
                 edge, _, _ = model.neighbours()[model.listed]
                 self._keep_in_view()
                 self.repaint_changes()
-                self.post_message(self.EdgeMoved(self, edge.source, edge.target))
+                self.post_message(self.EdgeMoved(self, edge.source, edge.into(edge.target)))
             return
         before = model.selected
         if where in ("up", "down", "left", "right"):
@@ -169,10 +178,8 @@ class GraphView(LineWidget):
         if where in steps:
             changed = heatmap.move(*heatmap.step(*steps[where]))
             self.repaint(None if changed is None else [(x, y + 1, w, h) for x, y, w, h in changed])
-            row, column = heatmap.cursor
-            source, target = heatmap.data.row_axis.labels[row], heatmap.data.column_axis.labels[column]
-            ids = {n.label: n.id for n in self.model.graph.nodes}
-            self.post_message(self.EdgeMoved(self, ids[source], ids[target]))
+            self.repaint([(0, self.size.height - 1, self.size.width, 1)])
+            self.post_message(self.EdgeMoved(self, *self.model.edge_at(*heatmap.cursor)))
 
     def chosen(self) -> None:
         model = self.model
@@ -211,14 +218,15 @@ class GraphView(LineWidget):
         self._reshaped()
 
     def action_everything(self) -> None:
-        self.model.everything = not self.model.everything
-        self.model.changed()
+        self.model.toggle_everything()
         self._reshaped()
 
     def action_fit(self) -> None:
         self._reshaped()
 
     def action_pan(self, x: int, y: int) -> None:
+        if self.model.shows_matrix:
+            return
         wide, high = self.model.extent
         width, height = self._room
         self.left = max(0, min(self.left + x, wide - width))

@@ -3,12 +3,15 @@
 import pytest
 
 from sessions.artifacts import Edge, Graph, Node
+from sessions.components import Embed, Head, Logits
 from tests.tui.widgets.graphs import automaton, division_by_three, random_circuit, small_circuit
 from tui.widgets.automaton_picture import AutomatonPicture, breadth_first
+from tui.widgets.edge_lines import edge_matrix, lines_of
 from tui.widgets.graph_canvas import Canvas
 from tui.widgets.graph_layout import shown
 from tui.widgets.graph_model import GraphModel
-from tui.widgets.graph_picture import DENSE, LayeredPicture, weight_matrix
+from tui.widgets.graph_picture import DENSE, LayeredPicture
+from tui.widgets.graph_sides import SIDES, legend, side_ink
 from tui.widgets.inks import Inks
 
 DOWN, UP = set("│┃╎┌┐┬├┤┼┏┓┳┣┫╋╷╻"), set("│┃╎└┘┴├┤┼┗┛┻┣┫╋╵╹")
@@ -129,10 +132,10 @@ def test_a_dense_graph_is_shown_as_a_matrix_and_a_threshold_brings_the_lines_bac
 
 def test_the_matrix_holds_every_weight_once():
     graph = small_circuit()
-    values, sources, targets = weight_matrix(shown(graph))
+    made = edge_matrix(graph.nodes, graph.edges)
     for edge in graph.edges:
-        assert values[sources.labels.index(edge.source), targets.labels.index(edge.target)] == edge.weight
-    assert int((values == values).sum()) == len(graph.edges)
+        assert made.values[made.sources.index(edge.source), made.targets.index((edge.target, ""))] == edge.weight
+    assert int((made.values == made.values).sum()) == len(graph.edges)
 
 
 def walked(model, *ways):
@@ -261,3 +264,139 @@ def test_an_empty_graph_is_no_error():
     model.show(Graph(title="nothing", nodes=(), edges=()))
     assert model.facts() == ""
     assert not model.walk("down")
+
+
+# ---- edges that name an input, and edges that were cut
+
+
+def of_edges() -> Graph:
+    """Two heads; the second is fed through q and v by the first, and its k edge was cut."""
+    nodes = [
+        Node("embed", "embed", 0, Embed()),
+        Node("L0H1", "L0H1", 1, Head(0, 1)),
+        Node("L1H2", "L1H2", 3, Head(1, 2)),
+    ]
+    edges = [
+        Edge("L0H1", "L1H2", w, kept=kept, input=i)
+        for i, w, kept in (("q", 0.5, True), ("k", -0.01, False), ("v", -2.0, True))
+    ]
+    return Graph(
+        title="",
+        nodes=tuple(nodes),
+        edges=(Edge("embed", "L0H1", 1.0, input="v"), *edges),
+        level="edges",
+        weight_name="drop in kl",
+    )
+
+
+def test_edges_into_the_inputs_of_a_head_are_one_line_that_shows_the_strongest():
+    lines = lines_of(of_edges().edges)
+    assert [(e.source, e.target, e.weight, e.label) for e in lines] == [
+        ("embed", "L0H1", 1.0, ""), ("L0H1", "L1H2", -2.0, "qkv"),
+    ]  # fmt: skip
+    assert "3 of 4 edges" in shown(of_edges()).title
+    assert [e.label for e in shown(of_edges()).lines] == ["", "qv"]
+
+
+def test_the_list_of_one_node_and_its_words_name_the_inputs():
+    model = GraphModel()
+    model.show(of_edges())
+    model.set_level(3)
+    model.selected = "L1H2"
+    lines = ["".join(t for t, _ in model.line(y, 0, 80)) for y in range(1, 4)]
+    assert ["from L0H1 → v" in lines[0], "from L0H1 → q" in lines[1], "from L0H1 → k" in lines[2]] == [True] * 3
+    assert "not in the circuit" in lines[2]
+    model.selected = "L0H1"
+    assert "to   L1H2.v" in "".join(t for t, _ in model.line(2, 0, 80))
+    edge = model.edge("L0H1", "L1H2.k")
+    assert edge is not None
+    assert model.edge_facts(edge) == "L0H1→L1H2.k -0.01 · drop in kl · not in the circuit"
+
+
+def test_the_matrix_has_a_column_for_each_input():
+    model = GraphModel()
+    model.show(of_edges())
+    model.toggle_everything()
+    assert model.edges.target_axis.labels == ("L0H1.v", "L1H2.q", "L1H2.k", "L1H2.v")
+    assert model.edge_at(1, 3) == ("L0H1", "L1H2.v")
+    assert model.edges.values[1].tolist()[1:] == [0.5, -0.01, -2.0]
+
+
+def test_an_edge_that_was_cut_is_dashed_where_it_is_shown():
+    graph = of_edges()
+    cut = Graph(title="", nodes=graph.nodes, edges=(*graph.edges[:1], Edge("L0H1", "L1H2", -9.0, kept=False)))
+    assert not any("L1H2" in e.target for e in shown(cut).edges)
+    drawn = text(LayeredPicture(shown(cut, everything=True), 1, "embed"))
+    assert any("╎" in line for line in drawn)
+
+
+def test_a_graph_that_loses_edges_keeps_node_and_level():
+    model = GraphModel()
+    whole = random_circuit(3, 4, 60)
+    model.show(whole)
+    model.set_level(2)
+    model.selected = "L1H1"
+    fewer = Graph(
+        title="",
+        nodes=whole.nodes,
+        edges=tuple(Edge(e.source, e.target, e.weight, kept=i % 3 > 0) for i, e in enumerate(whole.edges)),
+    )
+    model.show(fewer)
+    assert (model.selected, model.level) == ("L1H1", 2)
+    assert model.heading().startswith("40 of 60 edges")
+
+
+def test_a_graph_with_tens_of_thousands_of_edges_is_shown_without_laying_it_out():
+    model = GraphModel()
+    model.show(random_circuit(12, 12, 12_000))
+    model.matrix = False  # also where a person asks for lines
+    assert model.too_dense
+    assert model.shows_matrix
+    assert "too many edges for lines" in model.heading()
+    assert model.facts()
+    assert model._picture is None
+
+
+# ---- two circuits compared
+
+
+def compared() -> Graph:
+    nodes = (
+        Node("embed", "embed", 0, Embed(), side="both"), Node("L0H1", "L0H1", 1, Head(0, 1), side="first"),
+        Node("L0H2", "L0H2", 1, Head(0, 2), side="second"), Node("logits", "logits", 3, Logits(), side="both"),
+    )  # fmt: skip
+    edges = (
+        Edge("embed", "L0H1", side="first"), Edge("L0H1", "logits", side="first"), Edge("embed", "L0H2", side="second"),
+        Edge("L0H2", "logits", side="second"), Edge("embed", "logits", side="both"),
+    )  # fmt: skip
+    return Graph(title="ACDC beside EAP", nodes=nodes, edges=edges, facts={"first": "ACDC", "second": "EAP"})
+
+
+def test_of_two_circuits_every_node_and_arrowhead_has_its_letter():
+    drawn = text(LayeredPicture(shown(compared()), 1, "embed"))
+    assert any("L0H1 A" in line and "L0H2 B" in line for line in drawn)
+    above = drawn[next(y for y, line in enumerate(drawn) if "logits =" in line) - 1]
+    assert sorted(above.split()) == ["=", "A", "B"]
+    grid = "\n".join(text(LayeredPicture(shown(compared()), 0, "embed")))
+    assert "A" in grid.replace("L0", "")
+    assert "B" in grid
+
+
+def test_the_legend_counts_and_names_the_circuits():
+    assert legend(compared()) == (
+        "= both: 2 nodes, 1 edges · A only ACDC: 1 nodes, 2 edges · B only EAP: 1 nodes, 2 edges"
+    )
+    model = GraphModel()
+    model.show(compared())
+    assert legend(compared()) in model.heading()
+
+
+def test_sides_have_three_different_inks_and_no_colour_where_there_is_none():
+    inks = Inks(depth="truecolor")
+    assert len({side_ink(side, inks) for side in SIDES}) == 3
+    assert len({side_ink(side, Inks(depth="none")) for side in SIDES}) == 1
+
+
+def test_lines_of_different_sides_between_two_nodes_belong_to_both():
+    pair = (Edge("a", "b", input="q", side="first"), Edge("a", "b", input="v", side="second"))
+    assert [e.side for e in lines_of(pair)] == ["both"]
