@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Meta
@@ -28,6 +28,12 @@ class OnEdges(OnPrompts, frozen=True, kw_only=True):
 
 HeldOut = Annotated[
     float, Meta(description="part of the prompts that decides nothing and is only measured", ge=0, le=0.95)
+]
+
+
+SignTest = Annotated[
+    Literal["signed", "absolute"],
+    Meta(description="signed: an improvement removes an edge too; absolute: only a small change does"),
 ]
 
 
@@ -89,4 +95,4 @@ def score_matrix(
     )
 
 
-__all__ = ["AskedEdges", "HeldOut", "OnEdges", "ask_edges", "score_matrix"]
+__all__ = ["AskedEdges", "HeldOut", "OnEdges", "SignTest", "ask_edges", "score_matrix"]

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from engine.circuits.discovery.changes import Changes, each_at, mixed
 from engine.circuits.discovery.computational_graph import INPUTS, ComputationalGraph, computational_graph
 from engine.circuits.runs import PromptRuns, at_positions
 from engine.hardware import is_out_of_memory
@@ -90,24 +91,24 @@ class EdgePasses:
             stand_in = bases.heads[now]
             if at is None:
                 own[before : before + graph.n_heads] = written - stand_in
-                own_at[before : before + graph.n_heads] = _each_at(written - stand_in, chunk.at)
+                own_at[before : before + graph.n_heads] = each_at(written - stand_in, chunk.at)
             else:
-                own_at[before : before + graph.n_heads] = written - _each_at(stand_in, chunk.at)
+                own_at[before : before + graph.n_heads] = written - each_at(stand_in, chunk.at)
             if graph.has_mlps:
                 row = weights[graph.target(Mlp(now))]
                 base = bases.entering[now] if model.config.parallel_attn_mlp else bases.middle[now]
                 place = before + graph.n_heads
                 if at is None:
-                    out = model.mlp(now, base + _mix(row[None, :place], own[:place])[0])
+                    out = model.mlp(now, base + mixed(row[None, :place], own[:place])[0])
                     own[place] = out - bases.mlps[now]
                     own_at[place] = at_positions(own[place], chunk.at)
                 else:
-                    out = model.mlp(now, at_positions(base, at) + _mix(row[None, :place], own_at[:place])[0])
+                    out = model.mlp(now, at_positions(base, at) + mixed(row[None, :place], own_at[:place])[0])
                     own_at[place] = out - at_positions(bases.mlps[now], at)
             for name in INPUTS:
                 lists[name].append(inputs[name])
             lists["z"].append(z)
-        final = at_positions(bases.entering[-1], chunk.at) + _mix(weights[-1:], own_at)[0]
+        final = at_positions(bases.entering[-1], chunk.at) + mixed(weights[-1:], own_at)[0]
         q, k, v, z_s = (tuple(lists[name]) for name in ("q", "k", "v", "z"))
         return EdgePass(mask, own, own_at, q, k, v, z_s, final)
 
@@ -145,7 +146,7 @@ class EdgePasses:
             made = source.new_empty(*source.shape[1:3], len(wanted), c.d_head)
             for number, row in enumerate(patterns):
                 members = (belongs == number).nonzero()[:, 0].tolist()
-                x = base + _mix(row[None], source[:before])[0]
+                x = base + mixed(row[None], source[:before])[0]
                 made[:, :, members] = self.model.head_inputs(layer, [wanted[i] for i in members], x)
             for name, part in zip(names, torch.split(made, c.n_heads, dim=2)):
                 found[name] = part
@@ -169,9 +170,9 @@ class EdgePasses:
         lost = {t: (mask.to(own.mask.device) & own.mask[t]).to(weights) for t, mask in removed.items()}
         logits = graph.target(Logits())
         if logits in lost:
-            less: Tensor = own.final - _mix(lost[logits], own.own_at)
+            less: Tensor = own.final - mixed(lost[logits], own.own_at)
             return less.flatten(0, 1)
-        changes = _Changes(variants, chunk.at)
+        changes = Changes(variants, chunk.at)
         first = graph.layer_of(next(iter(lost)))
         for layer in range(first, graph.n_layers):
             here = lost if layer == first else {}
@@ -188,7 +189,7 @@ class EdgePasses:
         weights: Float[Tensor, "target source"],
         layer: int,
         lost: Mapping[int, Float[Tensor, "variant source"]],
-        changes: _Changes,
+        changes: Changes,
     ) -> None:
         """What a layer's heads write now, into `changes`, where they read something else than before."""
         model, before, last = self.model, self.graph.sources_before(layer), layer == self.last
@@ -200,11 +201,11 @@ class EdgePasses:
             source = own.own_at if scored else own.own
             base = at_positions(bases.entering[layer], changes.at) if scored else bases.entering[layer]
             rows = weights[[group.target for group in groups]]
-            x = base + _mix(rows[:, :before], source[:before])
+            x = base + mixed(rows[:, :before], source[:before])
             moves = changes.into(rows, scored=scored) if changes.sources else x.new_zeros(len(groups), 1, 1, 1, 1)
             for group, before_it, move in zip(groups, x, moves):
                 if group.target in lost:
-                    move = -_mix(lost[group.target][:, :before], source[:before])
+                    move = -mixed(lost[group.target][:, :before], source[:before])
                 made = model.head_inputs(layer, group.wanted, (before_it + move).flatten(0, 1))
                 again |= {which: made[:, :, i] for i, which in enumerate(group.wanted)}
         if not again:
@@ -233,7 +234,7 @@ class EdgePasses:
         names: Sequence[HeadInput],
         weights: Float[Tensor, "target source"],
         lost: Mapping[int, Float[Tensor, "variant source"]],
-        changes: _Changes,
+        changes: Changes,
     ) -> list[_Group]:
         """The inputs of a layer's heads that now read something else, those that read the same together."""
         groups: dict[object, _Group] = {}
@@ -256,7 +257,7 @@ class EdgePasses:
         weights: Float[Tensor, "target source"],
         layer: int,
         lost: Mapping[int, Float[Tensor, "variant source"]],
-        changes: _Changes,
+        changes: Changes,
     ) -> None:
         """The same for its MLP."""
         target, place = self.graph.target(Mlp(layer)), self.graph.source(Mlp(layer))
@@ -267,9 +268,9 @@ class EdgePasses:
         source = own.own_at if last else own.own
         base = bases.entering[layer] if self.model.config.parallel_attn_mlp else bases.middle[layer]
         base = at_positions(base, changes.at) if last else base
-        x = base + _mix(row[:, :place], source[:place])[0]
+        x = base + mixed(row[:, :place], source[:place])[0]
         if target in lost:
-            move = -_mix(lost[target][:, :place], source[:place])
+            move = -mixed(lost[target][:, :place], source[:place])
         else:
             (move,) = changes.into(row, scored=last)
         stand_in = at_positions(bases.mlps[layer], changes.at) if last else bases.mlps[layer]
@@ -282,64 +283,6 @@ class _Group(NamedTuple):
 
     target: int
     wanted: list[Wanted]
-
-
-class _Changes:
-    """What sources write now, less what they wrote in the circuit's own pass."""
-
-    def __init__(self, variants: int, at: Int[Tensor, "batch k"]) -> None:
-        self.variants, self.at = variants, at
-        self.sources: list[int] = []
-        self._full: list[Float[Tensor, "some variant_batch pos d_model"]] = []
-        self._scored: list[Float[Tensor, "some variant_batch k d_model"]] = []
-
-    def add(
-        self, sources: Sequence[int], deltas: Float[Tensor, "some variant_batch pos d_model"], *, scored: bool
-    ) -> None:
-        """`scored`: the deltas are those at the scored positions, and no target reads the others."""
-        self.sources += sources
-        if not scored:
-            self._full.append(deltas)
-        self._scored.append(deltas if scored else _each_at(deltas, self.at.repeat(self.variants, 1)))
-
-    def reach(self, rows: Float[Tensor, "row source"]) -> list[bool]:
-        """Whether each of these targets reads any of them."""
-        if not self.sources:
-            return [False] * len(rows)
-        found: list[bool] = rows[:, self.sources].any(1).tolist()
-        return found
-
-    def into(
-        self, rows: Float[Tensor, "row source"], *, scored: bool
-    ) -> Float[Tensor, "row variant batch pos d_model"]:
-        """By how much these targets' inputs move. Zeros of size 1 where nothing does."""
-        parts = self._scored if scored else self._full
-        count = sum(len(part) for part in parts)
-        if not count:
-            return rows.new_zeros(len(rows), self.variants, 1, 1, 1)
-        deltas = parts[0] if len(parts) == 1 else torch.cat(parts)
-        if len(parts) > 1:
-            parts[:] = [deltas]
-        moved = _mix(rows[:, self.sources[:count]], deltas)
-        return moved.view(len(rows), self.variants, -1, *moved.shape[2:])
-
-
-def _mix(
-    rows: Float[Tensor, "row source"], values: Float[Tensor, "source batch pos d_model"]
-) -> Float[Tensor, "row batch pos d_model"]:
-    """Sums over sources."""
-    return (rows @ values.flatten(1)).view(len(rows), *values.shape[1:])
-
-
-def _each_at(
-    values: Float[Tensor, "source batch_or_1 pos_or_1 d_model"], at: Int[Tensor, "batch k"]
-) -> Float[Tensor, "source batch_or_1 k_or_1 d_model"]:
-    """`at_positions` of every source."""
-    if values.shape[2] == 1:
-        return values
-    if values.shape[1] == 1:
-        return values[:, 0][:, at]
-    return values[:, torch.arange(len(at), device=at.device)[:, None], at]
 
 
 def edge_values(

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from engine.circuits.discovery.acdc_operations import Acdc, AcdcThresholds, acdc, acdc_thresholds
-from engine.circuits.discovery.score_operations import (
-    Eap,
-    EdgePatching,
-    HeadAttribution,
-    SelectEdges,
-    eap,
-    edge_patching,
-    head_attribution,
-    select_edges,
-)
+from engine.circuits.discovery.acdc_operations import Acdc, acdc
+from engine.circuits.discovery.head_operations import HeadAttribution, head_attribution
+from engine.circuits.discovery.score_operations import Eap, EdgePatching, eap, edge_patching
+from engine.circuits.discovery.selection_operations import SelectEdges, select_edges
+from engine.circuits.discovery.threshold_operations import AcdcThresholds, acdc_thresholds
 from engine.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -1,4 +1,4 @@
-"""Scores of edges and heads as operations: by gradients, exactly, and circuits made from them. Loads without torch."""
+"""Scores of all edges as operations: by gradients, and exactly. Loads without torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from engine.circuits.asking import head_axis, layer_axis
 from engine.circuits.discovery.asking import AskedEdges, OnEdges, ask_edges, score_matrix
-from engine.circuits.discovery.found import counts, judged
-from engine.operations import Context, MatrixRef, ModelRef, Params
-from sessions.artifacts import AnyArtifact, Column, Graph, Matrix, Table
-from sessions.components import Head, Mlp
+from engine.circuits.discovery.found import judged
+from engine.circuits.discovery.selection_operations import (
+    EdgesField,
+    PruneField,
+    RankField,
+    SelectField,
+    ThresholdField,
+    selected,
+    selected_circuit,
+)
+from engine.operations import Context
+from sessions.artifacts import AnyArtifact, Column, Table
 from sessions.errors import CallError
 
 if TYPE_CHECKING:
@@ -31,65 +38,33 @@ WAYS = {
     "eap_ig_activations": "difference times the mean gradient while the source's layer goes from ablated to clean",
     "exact": "edge patching: the edge alone is cut, its target reads anew, and all that follows is computed again",
 }
-Select = Literal["top_n", "greedy", "threshold"]
-SelectField = Annotated[
-    Select,
-    Meta(
-        description="the n best edges; the best whose target is already in, from the logits; or all above a threshold"
-    ),
-]
-EdgesField = Annotated[
-    int, Meta(description="edges of the circuit (top_n, greedy); 0: one in ten", ge=0, le=1_000_000)
-]
-ThresholdField = Annotated[float, Meta(description="least score of an edge of the circuit (select=threshold)", ge=0)]
-SignedField = Annotated[
-    Literal["absolute", "positive", "negative"],
-    Meta(description="rank edges by the size of their score, or only those that raise or lower the metric when cut"),
-]
-PruneField = Annotated[
-    bool, Meta(description="drop nodes that nothing reaches or that reach nothing, until none is left")
-]
 
 
-class Eap(OnEdges, frozen=True, kw_only=True):
+class ScoredEdges(OnEdges, frozen=True, kw_only=True):
+    """What every method that scores edges takes: which of them become a circuit."""
+
+    select: SelectField = "greedy"
+    edges: EdgesField = 0
+    threshold: ThresholdField = 0.01
+    rank: RankField = "absolute"
+    prune: PruneField = True
+
+
+class Eap(ScoredEdges, frozen=True, kw_only=True):
     method: Annotated[
         Literal["eap", "eap_ig_inputs", "eap_ig_activations", "clean_corrupt"],
         Meta(description="where the gradient is taken: clean run; on the way from corrupt to clean; at both ends"),
     ] = "eap"
     steps: Annotated[int, Meta(description="runs on the way (eap_ig)", ge=1, le=1000)] = 5
-    select: SelectField = "greedy"
-    edges: EdgesField = 0
-    threshold: ThresholdField = 0.01
-    rank: SignedField = "absolute"
-    prune: PruneField = True
 
 
-class EdgePatching(OnEdges, frozen=True, kw_only=True):
+class EdgePatching(ScoredEdges, frozen=True, kw_only=True):
     direction: Annotated[
         Literal["noising", "denoising"],
         Meta(
             description="noising: the clean run with one edge ablated; denoising: the corrupt run with one edge clean"
         ),
     ] = "noising"
-    select: SelectField = "greedy"
-    edges: EdgesField = 0
-    threshold: ThresholdField = 0.01
-    rank: SignedField = "absolute"
-    prune: PruneField = True
-
-
-class HeadAttribution(OnEdges, frozen=True, kw_only=True):
-    """A model, prompts, an ablation and a metric are all it takes."""
-
-
-class SelectEdges(Params, frozen=True, kw_only=True):
-    scores: Annotated[MatrixRef, Meta(description="scores of edges: @ID of a matrix target x source")]
-    model: ModelRef
-    select: SelectField = "greedy"
-    edges: EdgesField = 0
-    threshold: ThresholdField = 0.01
-    rank: SignedField = "absolute"
-    prune: PruneField = True
 
 
 def eap(params: Eap, ctx: Context) -> Sequence[AnyArtifact]:
@@ -191,7 +166,7 @@ def _measured(ctx: Context, edges: AskedEdges, runs: PromptRuns, method: Method,
 
 
 def _results(
-    params: Eap | EdgePatching, edges: AskedEdges, runs: PromptRuns, scores: Tensor, facts: dict[str, Any], title: str
+    params: ScoredEdges, edges: AskedEdges, runs: PromptRuns, scores: Tensor, facts: dict[str, Any], title: str
 ) -> Sequence[AnyArtifact]:
     graph = edges.graph
     best = _ordered(graph, scores)
@@ -215,9 +190,9 @@ def _results(
         ),
         rows=tuple((*line, rank) for rank, line in enumerate(best[:MOST_ROWS], 1)),
     )
-    mask = select(scores, graph, params)
+    mask = selected(scores, graph, params)
     found = judged(edges, mask, runs, None, "all prompts, which the scores come from")
-    return [matrix, table, _circuit(graph, mask, scores, facts | found, params, runs.metric.unit)]
+    return [matrix, table, selected_circuit(graph, mask, scores, facts | found, params, runs.metric.unit)]
 
 
 def _ordered(graph: ComputationalGraph, scores: Tensor) -> list[tuple[str, str, float]]:
@@ -231,142 +206,4 @@ def _ordered(graph: ComputationalGraph, scores: Tensor) -> list[tuple[str, str, 
     ]
 
 
-def select(scores: Tensor, graph: ComputationalGraph, params: Eap | EdgePatching | SelectEdges) -> Tensor:
-    """The circuit that the parameters ask for."""
-    from engine.circuits.discovery.selection import above, greedy, pruned, top_n
-
-    absolute, n = params.rank == "absolute", wanted(params, graph)
-    ranked = -scores if params.rank == "negative" else scores
-    match params.select:
-        case "top_n":
-            mask = top_n(ranked, graph, n, absolute=absolute)
-        case "greedy":
-            mask = greedy(ranked, graph, n, absolute=absolute)
-        case _:
-            mask = above(ranked, graph, params.threshold, absolute=absolute)
-    return pruned(mask, graph) if params.prune else mask
-
-
-def wanted(params: Eap | EdgePatching | SelectEdges, graph: ComputationalGraph) -> int:
-    """How many edges are asked for."""
-    return params.edges or max(1, graph.size // 10)
-
-
-def _circuit(
-    graph: ComputationalGraph,
-    mask: Tensor,
-    scores: Tensor,
-    facts: dict[str, Any],
-    params: Eap | EdgePatching | SelectEdges,
-    unit: str,
-) -> Graph:
-    from engine.circuits.discovery.edge_circuit import edge_graph
-
-    size = counts(graph, mask)
-    how = (
-        f"score above {params.threshold:g}"
-        if params.select == "threshold"
-        else f"{params.select}, {wanted(params, graph):,}"
-    )
-    words = f"{how}, ranked {params.rank}" + (", pruned" if params.prune else "")
-    fraction = facts.get("faithfulness")
-    judged_words = ""
-    if "metric_full" in facts:
-        judged_words = "; faithfulness " + ("undefined" if fraction is None else f"{fraction:.3f}")
-    return edge_graph(
-        graph,
-        mask,
-        scores,
-        title=f"Circuit of {size['edges_kept']:,} edges ({facts.get('method', 'scores')}; {words})",
-        summary=f"{size['edges_kept']:,} of {graph.size:,} edges, {size['nodes_kept']} nodes "
-        f"({size['heads_kept']} heads){judged_words}",
-        facts=facts | size | {"selection": words},
-        weight_name=f"score ({unit})",
-    )
-
-
-def head_attribution(params: HeadAttribution, ctx: Context) -> Sequence[AnyArtifact]:
-    """Every head's effect by attribution patching: one backward pass for all of them."""
-    import torch
-
-    from engine.circuits.discovery.attribution import head_attribution as attribution
-
-    if params.metric in ("accuracy", "kl", "l2"):
-        raise CallError(
-            f"{params.metric} has no gradient at the clean run", "metric", "use logit_diff, loss or prob_diff"
-        )
-    edges = ask_edges(params, ctx)
-    asked, runs, c = edges.asked, edges.runs(), edges.asked.model.config
-    total = torch.zeros(c.n_layers, c.n_heads, dtype=torch.float64)
-    for index in range(len(runs.chunks)):
-        asked.say(index, len(runs.chunks), "forward and backward")
-        total += attribution(runs, edges.graph, index)
-    asked.say(len(runs.chunks), len(runs.chunks), "forward and backward")
-    values = (total / runs.size).numpy()
-    facts = asked.facts(runs) | {
-        "definition": "sum over positions of (z ablated - z clean) . dM/dz at the clean run",
-        "sign": "change of the metric if the head were ablated, to first order",
-    }
-    order = np.argsort(-np.abs(values), axis=None, kind="stable")
-    lines = [(str(Head(*divmod(int(i), c.n_heads))), float(values.flat[i])) for i in order]
-    return [
-        Matrix(
-            title=f"Head attribution patching ({params.ablation})",
-            summary=f"largest: {', '.join(f'{name} {value:+.3g}' for name, value in lines[:3])}",
-            facts=facts,
-            values=values.astype(np.float32),
-            axes=(layer_axis(asked.model), head_axis(asked.model)),
-            unit=runs.metric.unit,
-            scale="diverging",
-        ),
-        Table(
-            title="Heads by attribution",
-            summary=f"{len(lines)} heads",
-            facts=facts,
-            columns=(Column("head", "text"), Column("score", "float", runs.metric.unit, facts["sign"])),
-            rows=tuple(lines),
-        ),
-    ]
-
-
-def select_edges(params: SelectEdges, ctx: Context) -> Sequence[AnyArtifact]:
-    """A circuit from scores that were measured before."""
-    from engine.circuits.discovery.computational_graph import computational_graph
-
-    matrix = ctx.artifact(params.scores)
-    assert isinstance(matrix, Matrix)
-    graph = computational_graph(ctx.transformer(params.model).config)
-    scores = scores_of(matrix, graph)
-    mask = select(scores, graph, params)
-    facts = {**matrix.facts, "scores": params.scores}
-    ctx.progress(1, 1, "selection")
-    return [_circuit(graph, mask, scores, facts, params, matrix.unit)]
-
-
-def scores_of(matrix: Matrix, graph: ComputationalGraph) -> Tensor:
-    """The scores of a matrix target x source, 0 where there is no edge. CallError when it is not one of this model."""
-    import torch
-
-    names = tuple(str(target) for target in graph.targets), tuple(str(source) for source in graph.sources)
-    if tuple(axis.labels for axis in matrix.axes) != names:
-        heads = sum(isinstance(source, Head) for source in graph.sources)
-        mlps = sum(isinstance(source, Mlp) for source in graph.sources)
-        raise CallError(
-            f"'{matrix.title}' does not hold scores of this model's edges",
-            "scores",
-            f"give a matrix target x source of a model with {heads} heads and {mlps} MLPs, made by circuits.eap",
-        )
-    return torch.from_numpy(np.nan_to_num(matrix.values.astype(np.float64)))
-
-
-__all__ = [
-    "Eap",
-    "EdgePatching",
-    "HeadAttribution",
-    "SelectEdges",
-    "eap",
-    "edge_patching",
-    "head_attribution",
-    "scores_of",
-    "select_edges",
-]
+__all__ = ["Eap", "EdgePatching", "eap", "edge_patching"]

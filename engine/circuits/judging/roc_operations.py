@@ -99,7 +99,7 @@ def roc(params: RocParams, ctx: Context) -> Sequence[AnyArtifact]:
 
 def _judged(params: RocParams, graph: ComputationalGraph, reference: Graph, item: AnyArtifact) -> Judged:
     from engine.circuits.discovery.edge_circuit import mask_of
-    from engine.circuits.discovery.score_operations import scores_of
+    from engine.circuits.discovery.selection_operations import scores_of
 
     if isinstance(item, Matrix) and tuple(axis.name for axis in item.axes) == ("layer", "head"):
         return _heads(params, graph, reference, item)

@@ -8,20 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from engine.circuits.discovery.acdc_operations import Acdc, AcdcThresholds, acdc, acdc_thresholds
+from engine.circuits.discovery.acdc_operations import Acdc, acdc
 from engine.circuits.discovery.computational_graph import computational_graph
 from engine.circuits.discovery.edge_circuit import edge_graph, mask_of
 from engine.circuits.discovery.edge_passes import EdgePasses, edge_values
-from engine.circuits.discovery.score_operations import (
-    Eap,
-    EdgePatching,
-    HeadAttribution,
-    SelectEdges,
-    eap,
-    edge_patching,
-    head_attribution,
-    select_edges,
-)
+from engine.circuits.discovery.head_operations import HeadAttribution, head_attribution
+from engine.circuits.discovery.score_operations import Eap, EdgePatching, eap, edge_patching
+from engine.circuits.discovery.selection_operations import SelectEdges, select_edges
+from engine.circuits.discovery.threshold_operations import AcdcThresholds, acdc_thresholds
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
 from engine.prompts.tokenized import tokenize
