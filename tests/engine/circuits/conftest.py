@@ -171,6 +171,8 @@ def naive_metric(
                     values.append(float(int(p.argmax()) == answer))
                 case "kl":
                     values.append(float((full * (full / p).log()).sum()))
+                case "l2":
+                    values.append(float((logits[i, k] - clean[i, k]).square().sum()))
                 case "prob_diff":
                     assert batch.foils is not None
                     values.append(float(p[answer] - p[int(batch.foils[i, k])]))
