@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from engine.circuits.judging.circuit_operations import Evaluate, evaluate
+from engine.circuits.judging.curve_operations import FaithfulnessCurve, faithfulness_curve
 from engine.circuits.judging.reference_operations import Reference, reference
 from engine.circuits.judging.roc_operations import RocParams, roc
+from engine.circuits.judging.subset_operations import Completeness, Minimality, completeness, minimality
 from engine.operations import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -41,5 +43,35 @@ OPERATIONS: tuple[Operation, ...] = (
         function=roc,
         interactive=True,
         source="Conmy et al. 2023; Mueller et al. 2025",
+    ),
+    Operation(
+        name="circuits.completeness",
+        title="Is a circuit complete?",
+        summary="Takes the same nodes out of the circuit and out of the whole model (at random, by layer, by class, "
+        "and greedily) and reports how far the two part at worst.",
+        params=Completeness,
+        gives=("points", "table"),
+        function=completeness,
+        source="Wang et al. 2022, section 4",
+    ),
+    Operation(
+        name="circuits.minimality",
+        title="Is all of a circuit needed?",
+        summary="For every node of the circuit, looks for a set of others without which the node matters, and names "
+        "the nodes that never do.",
+        params=Minimality,
+        gives=("table",),
+        function=minimality,
+        source="Wang et al. 2022, section 4",
+    ),
+    Operation(
+        name="circuits.faithfulness_curve",
+        title="Faithfulness by size: CPR and CMD",
+        summary="Takes ever larger circuits from a matrix of edge scores and measures each: faithfulness against the "
+        "part of the edges kept, the area under it (CPR), and its distance from 1 (CMD).",
+        params=FaithfulnessCurve,
+        gives=("series", "table"),
+        function=faithfulness_curve,
+        source="Mueller et al. 2025 (MIB)",
     ),
 )
