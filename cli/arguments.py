@@ -59,8 +59,13 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
 
     run = command("run", "run", "run one operation, or a recipe, without a screen", json=True)
     run.add_argument("file", help="session file; made if it is not there")
-    run.add_argument("operation", help="an operation (see `iwb ops`) or a RECIPE.toml")
-    run.add_argument("values", nargs="*", metavar="name=value", help="parameters; an input is name=@ID or name=@last")
+    run.add_argument("operation", help="an operation (see `iwb ops`) or a recipe: a .toml, or one of `iwb recipes`")
+    run.add_argument(
+        "values",
+        nargs="*",
+        metavar="name=value",
+        help="parameters (an input is name=@ID or name=@last), or a recipe's values",
+    )
     run.add_argument("--seed", type=int, default=0, help="seed of the step (default 0)")
     run.add_argument("--device", help="auto, cpu, cuda or mps, for operations that load a model")
     run.add_argument("--dtype", help="float32, bfloat16 or float16, for operations that load a model")
@@ -93,6 +98,9 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     command(
         "ops", "listing", "the operations: parameters, types, defaults, what they take and give", json=True
     ).add_argument("operation", nargs="?", default="", help="one of them, in full")
+    command(
+        "recipes", "recipes", "the bundled recipes, and the values that one lets you change", json=True
+    ).add_argument("recipe", nargs="?", default="", help="one of them, or a .toml, in full")
     command("models", "listing", "the models that are bundled, and what else can be loaded", json=True)
     command("prompts", "listing", "the prompt sets that can be made, and the files that can be opened", json=True)
     command("doctor", "listing", "device, memory, versions, terminal; what is missing and how to get it", json=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import msgspec
 
 from cli.host import Host, Outcome, host
 from cli.perform import perform
+from cli.recipes import is_recipe, recipe_path, words_of
 from engine.catalogue import operation as find_operation
 from engine.executors import check
 from engine.operations import Operation, describe
 from sessions.errors import CallError
-from sessions.recipes import read
+from sessions.recipes import RecipeStep, read
 
 
 def answer(options: argparse.Namespace) -> int:
@@ -23,12 +25,8 @@ def answer(options: argparse.Namespace) -> int:
     if options.executor:
         check(options.executor)
     path = Path(options.file)
-    if options.operation.endswith(".toml"):
-        if options.values:
-            raise CallError(
-                f"a recipe takes no parameters ('{options.values[0]}')", options.operation, "edit the recipe"
-            )
-        return _recipe(path, Path(options.operation), options)
+    if is_recipe(options.operation):
+        return _recipe(path, recipe_path(options.operation), options)
     if "=" in options.operation:
         raise CallError(
             f"'{options.file}' stands where the session file should", remedy="write iwb run FILE.iwb OPERATION"
@@ -93,7 +91,8 @@ def report(place: Host, outcome: Outcome, *, as_json: bool) -> None:
 
 def _recipe(path: Path, recipe_path: Path, options: argparse.Namespace) -> int:
     again, as_json = options.again, options.json
-    recipe = read(recipe_path)
+    recipe = read(recipe_path, _recipe_words(recipe_path, options))
+    marked = any(step.shown != () for step in recipe.steps)
     done: list[dict[str, Any]] = []
     with host(path, options.executor) as place:
         for step, outcome in perform(recipe, place, again=again):
@@ -101,10 +100,45 @@ def _recipe(path: Path, recipe_path: Path, options: argparse.Namespace) -> int:
             if not as_json:
                 before = " (done before)" if outcome.cached else f" {outcome.step.seconds:.1f} s"
                 print(f"step {outcome.step.id}: {step.id}: {step.operation}{before}", file=sys.stderr)
+                _print_shown(place, step, outcome)
         if as_json:
             print(msgspec.json.encode({"recipe": recipe.name, "steps": done}).decode())
+        elif marked:
+            print(f"All of it is in {path}: iwb show {path}; iwb export {path} --to html -o OUT.html")
         else:
             from sessions.export import export
 
             print(export(place.session, "md"))
     return 0
+
+
+def _recipe_words(recipe_path: Path, options: argparse.Namespace) -> dict[str, str]:
+    """The recipe's values as given in words, and by the options of the same names."""
+    words = dict(words_of(options.values, str(recipe_path)))
+    seed = str(options.seed) if options.seed else None
+    for name, given in (("device", options.device), ("dtype", options.dtype), ("seed", seed)):
+        if given is None:
+            continue
+        if name not in read(recipe_path).values:
+            raise CallError(f"--{name} means nothing to a recipe without a value '{name}'", str(recipe_path), "edit it")
+        if name in words:
+            raise CallError(f"the value '{name}' is given twice", str(recipe_path))
+        words[name] = given
+    return words
+
+
+def _print_shown(place: Host, step: RecipeStep, outcome: Outcome) -> None:
+    """What a step of a recipe wants printed, under its note, as soon as it is done."""
+    outputs = range(1, len(outcome.artifacts) + 1) if step.shown is None else step.shown
+    if not outputs:
+        return
+    from sessions.render import render
+
+    wide = shutil.get_terminal_size((100, 24)).columns
+    print(f"## {step.note.strip() or step.id}\n")
+    for n in outputs:
+        if n > len(outcome.artifacts):  # no reason to stop a long study
+            print(f"(output {n} is to be printed, and the step left {len(outcome.artifacts)})\n", flush=True)
+            continue
+        stored = outcome.artifacts[n - 1]
+        print(f"@{stored.id}  {render(place.session.artifact(stored.id), width=max(60, wide))}\n", flush=True)

@@ -12,7 +12,8 @@ A person edits, compares and sends it; `iwb run FILE RECIPE.toml` runs it. One `
     prompts = "@prompts.2"              # the second artifact of step `prompts`
 
 A value that begins with `@` is a reference to an earlier step; `@@` writes a plain `@`. TOML knows no null: `"none"`
-empties an optional parameter, and a table is no parameter's type.
+empties an optional parameter, and a table is no parameter's type. `[values]` at the head, and `$name` where one is
+meant, let whoever runs the recipe change them (see values.py); `print = true` marks a step whose results are printed.
 """
 
 from sessions.recipes.reading import parse, read

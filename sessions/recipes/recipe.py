@@ -13,6 +13,9 @@ from sessions.errors import CallError
 ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 ARTIFACT = re.compile(r"@(\d+)")
 
+Scalar = str | bool | int | float
+Value = Scalar | tuple[Scalar, ...]  # what `[values]` holds
+
 
 class Reference(msgspec.Struct, frozen=True):
     """`@sweep` or `@sweep.2`: an artifact by the step that leaves it; `output` counts from 1."""
@@ -26,6 +29,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 class RecipeStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step to do. `parameters` are TOML values, references among them as text; `note` is put on the step when done.
+    `shown` are the outputs (counted from 1) that are printed when the recipe has been run; empty: none, None: all.
 
     For the reader of the file only, written and never read back: `comment` stands above the step, and parameters named
     in `defaults` stand last, marked as values that nobody chose.
@@ -36,6 +40,7 @@ class RecipeStep(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     seed: int = 0
     note: str = ""
+    shown: tuple[int, ...] | None = ()
     comment: str = ""
     defaults: tuple[str, ...] = ()
 
@@ -52,11 +57,17 @@ class RecipeStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """An investigation to be done: its name, the iwb version that wrote it, its steps in order."""
+    """An investigation to be done: its name, the iwb version that wrote it, its steps in order.
+
+    `values` are those that whoever runs it may change (see values.py), already put into the steps; `comments` say what
+    they are.
+    """
 
     name: str = ""
     iwb: str = ""
     steps: tuple[RecipeStep, ...] = ()
+    values: dict[str, Value] = {}
+    comments: dict[str, str] = {}
 
 
 def parse_reference(text: str) -> Reference | None:
@@ -95,7 +106,7 @@ def resolve(step: RecipeStep, produced: Mapping[str, Sequence[int]]) -> dict[str
     return resolved
 
 
-def rewritten(value: Any, change: Callable[[str], str]) -> Any:
+def rewritten(value: Any, change: Callable[[str], Any]) -> Any:
     """The value with every text in it replaced by what `change` makes of it."""
     match value:
         case str():

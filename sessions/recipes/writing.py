@@ -28,6 +28,8 @@ def write(recipe: Recipe) -> str:
             block["seed"] = step.seed
         if step.note:
             block["note"] = step.note
+        if step.shown != ():
+            block["print"] = True if step.shown is None else list(step.shown)
         text = f"{_comment(step.comment)}[[step]]\n{tomli_w.dumps(block)}"
         if step.parameters:
             chosen = {name: value for name, value in step.parameters.items() if name not in step.defaults}

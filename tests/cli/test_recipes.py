@@ -1,0 +1,134 @@
+"""Recipes on the command line: values changed, what is marked printed, the bundled ones found by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.recipes import bundled, recipe_path
+from engine.catalogue import operation
+from engine.operations import describe
+from sessions.recipes import read
+
+from .conftest import Call
+
+STUDY = """
+name = "small"
+
+[values]
+model = "zoo:induction"
+n = 4                     # prompts
+device = "auto"
+
+[[step]]
+id = "model"
+operation = "models.load"
+parameters = { source = "$model", device = "$device" }
+
+[[step]]
+id = "prompts"
+operation = "prompts.make"
+seed = 1
+parameters = { task = "induction", n = "$n", model = "@model" }
+
+[[step]]
+id = "table"
+operation = "circuits.baselines"
+note = "Before anything is cut"
+print = true
+parameters = { models = "@model", prompts = ["@prompts"] }
+"""
+
+
+@pytest.fixture
+def study(iwb: Call, tmp_path: Path) -> Call:
+    (tmp_path / "r.toml").write_text(STUDY)
+    return iwb
+
+
+def test_what_is_marked_is_printed_as_show_does_under_its_note(study: Call) -> None:
+    said = study("run", "a.iwb", "r.toml", "n=6")
+    assert said.status == 0, said.err
+    assert said.out.startswith("## Before anything is cut\n\n@3  ")
+    shown = study("show", "a.iwb", "@3").out.strip()
+    assert shown in said.out
+    assert re.search(r"induction.* 6 prompts ", shown)
+    assert "models.load" not in said.out  # not marked
+    assert "iwb show a.iwb" in said.out.splitlines()[-1]
+    assert study("run", "a.iwb", "r.toml", "n=6").out == said.out  # done before: printed as well
+
+
+def test_without_marks_the_whole_investigation_is_printed(study: Call, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(STUDY.replace("print = true\n", ""))
+    said = study("run", "a.iwb", "r.toml")
+    assert "models.load" in said.out
+
+
+def test_an_output_that_was_not_left_is_told_and_stops_nothing(study: Call, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(STUDY.replace("print = true", "print = [1, 7]"))
+    said = study("run", "a.iwb", "r.toml")
+    assert said.status == 0
+    assert "(output 7 is to be printed, and the step left 1)" in said.out
+
+
+def test_values_are_in_the_steps_and_the_json_is_as_before(study: Call) -> None:
+    done = study("run", "a.iwb", "r.toml", "n=6", "--device", "cpu", "--json").json()
+    assert set(done) == {"recipe", "steps"}
+    steps = study("show", "a.iwb", "--json").json()["steps"]
+    assert steps[0]["parameters"]["device"] == "cpu"
+    assert steps[1]["parameters"]["n"] == 6
+
+
+def test_the_session_comes_back_out_as_a_recipe_that_does_the_same(study: Call) -> None:
+    study("run", "a.iwb", "r.toml", "n=6")
+    assert study("export", "a.iwb", "--to", "recipe", "-o", "back.toml").status == 0
+    assert study("run", "a.iwb", "back.toml", "--json").json()["steps"][-1]["cached"]
+    assert "has no value 'n'; it has no [values]" in study("run", "a.iwb", "back.toml", "n=6").sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("r.toml modle=x", "the recipe has no value 'modle'; did you mean 'model'?"),
+        ("r.toml n=x", "'x' does not fit the value 'n'; give a whole number, such as 4"),
+        ("r.toml n", "'n' gives no value; write name=value"),
+        ("r.toml n=1 n=2", "the value 'n' is given twice"),
+        ("r.toml device=cpu --device cpu", "the value 'device' is given twice"),
+        ("r.toml --dtype float32", "--dtype means nothing to a recipe without a value 'dtype'"),
+        ("r.toml --seed 3", "--seed means nothing to a recipe without a value 'seed'"),
+        ("finetuning_tp", "unknown operation 'finetuning_tp'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_makes_no_step(study: Call, words: str, sentence: str) -> None:
+    said = study("run", "a.iwb", *words.split())
+    assert said.status == 2
+    assert said.out == ""
+    assert sentence in said.sentence
+
+
+def test_bundled_recipes_are_listed_with_their_values(iwb: Call) -> None:
+    listed = iwb("recipes").out
+    for name in bundled():
+        assert name in listed
+    assert {r["recipe"] for r in iwb("recipes", "--json").json()["recipes"]} == set(bundled())
+    assert "there is no bundled recipe 'finetuning'" in iwb("recipes", "finetuning").sentence
+
+
+def test_a_recipe_is_told_in_full(study: Call) -> None:
+    said = study("recipes", "r.toml").out
+    assert "n       = 4              prompts" in said
+    assert "table    circuits.baselines  Before anything is cut" in said
+    assert study("recipes", "r.toml", "--json").json()["values"][1] == {"name": "n", "default": 4, "comment": "prompts"}
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_every_parameter_in_a_bundled_recipe_is_one_of_its_operation(name: str) -> None:
+    recipe = read(recipe_path(name))
+    assert recipe.name
+    for step in recipe.steps:
+        fields = {field.name: field for field in describe(operation(step.operation)).fields}
+        assert set(step.parameters) <= set(fields), step.id
+        assert {n for n, field in fields.items() if field.required} <= set(step.parameters), step.id
+    assert all(recipe.comments[value] for value in recipe.values), "every value says what it is"
