@@ -83,8 +83,13 @@ def encode_model(config: TransformerConfig, state: Mapping[str, NDArray[np.float
         "labels": msgspec.json.encode(labels, order="sorted").decode(),
         "tokenizer": msgspec.json.encode(_TOKENIZER).decode(),
     }
-    # Written here and not by the library, which puts metadata in an order of the moment.
-    header: dict[str, Any] = {"__metadata__": metadata}
+    return safetensors_bytes(metadata, state)
+
+
+def safetensors_bytes(metadata: Mapping[str, str], state: Mapping[str, NDArray[np.floating[Any]]]) -> bytes:
+    """Arrays and texts as safetensors. Written here and not by the library, which puts metadata in an order of the
+    moment: the same model gives the same bytes."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
     parts: list[bytes] = []
     at = 0
     for name in sorted(state):
@@ -99,17 +104,22 @@ def encode_model(config: TransformerConfig, state: Mapping[str, NDArray[np.float
     return b"".join((len(text).to_bytes(8, "little"), text, *parts))
 
 
+def read_metadata(data: bytes) -> tuple[dict[str, str], int]:
+    """The texts of such bytes, and how many numbers they hold. ValueError (or msgspec's) when they are others."""
+    length = int.from_bytes(data[:8], "little")
+    if not 0 < length <= min(len(data), LARGEST_HEADER):
+        raise ValueError("no safetensors header")
+    header = msgspec.json.decode(data[8 : 8 + length], type=dict[str, Any])
+    metadata = header.pop("__metadata__", {})
+    return metadata, sum(int(np.prod(entry["shape"])) for entry in header.values())
+
+
 def read_labelled(data: bytes, where: str = "") -> Labelled:
     """Configuration and labels of such bytes. CallError when they are others."""
     try:
-        length = int.from_bytes(data[:8], "little")
-        if not 0 < length <= min(len(data), LARGEST_HEADER):
-            raise ValueError("no safetensors header")
-        header = msgspec.json.decode(data[8 : 8 + length], type=dict[str, Any])
-        metadata = header.pop("__metadata__", {})
+        metadata, parameters = read_metadata(data)
         config = msgspec.json.decode(metadata["config"], type=TransformerConfig)
         labels = msgspec.json.decode(metadata["labels"], type=Labels)
-        parameters = sum(int(np.prod(entry["shape"])) for entry in header.values())
     except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise CallError(f"these are not the weights of a compiled model ({error})", where) from None
     labels = as_values(labels)

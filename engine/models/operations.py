@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from engine.models.finetuning.finetune_operations import FINETUNE
 from engine.operations import Context, ModelRef, Operation, Params
 from sessions.artifacts import AnyArtifact, Model, Text, WeightProcessing
 from sessions.errors import CallError
@@ -175,4 +176,5 @@ OPERATIONS: tuple[Operation, ...] = (
         function=import_arrays,
         files=("arrays", "labels"),
     ),
+    FINETUNE,
 )

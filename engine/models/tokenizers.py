@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from engine.models.protocols import Tokenizer
 
+_ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>")  # how tokenizers call the end of a text
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
@@ -66,6 +68,11 @@ class WordTokenizer:
     def token_texts(self, ids: Sequence[int]) -> list[str]:
         return [self.vocab[i] for i in ids]
 
+    def describe(self) -> dict[str, Any]:
+        """What `restore_tokenizer` makes the same tokenizer of."""
+        bos = None if self.bos_id is None else self.vocab[self.bos_id]
+        return {"type": "words", "vocab": list(self.vocab), "bos": bos, "name": self.name}
+
 
 class CheckpointTokenizer:
     """A Hugging Face tokenizer. `bos_id` is set only where the tokenizer itself begins every text so (Llama does,
@@ -84,6 +91,7 @@ class CheckpointTokenizer:
         )
         first = inner.convert_ids_to_tokens(self._plain("a"))[:1]
         self._adds_space = first[:1] != [] and str(first[0]).startswith("▁")
+        self.eos_id: int | None = None if inner.eos_token_id is None else int(inner.eos_token_id)
 
     def _plain(self, text: str) -> list[int]:
         return [int(i) for i in self._inner.encode(text, add_special_tokens=False)]
@@ -112,9 +120,17 @@ class CheckpointTokenizer:
         text = self.decode([token])
         return raw if "\N{REPLACEMENT CHARACTER}" in text or not text else text
 
+    def describe(self) -> dict[str, Any] | None:
+        """What `restore_tokenizer` makes the same tokenizer of; None of one that is program text and not a table."""
+        if not self._inner.is_fast:
+            return None
+        special = {"bos": self._inner.bos_token, "eos": self._inner.eos_token}
+        inner = self._inner.backend_tokenizer.to_str()
+        return {"type": "checkpoint", "json": inner, **special, "size": self._size, "name": self.name}
+
 
 class FileTokenizer:
-    """A `tokenizer.json` of the tokenizers library, for models that are a safetensors file with its configuration."""
+    """A tokenizer of the tokenizers library, for models that are a safetensors file with its configuration."""
 
     def __init__(self, inner: tokenizers.Tokenizer, bos: str | None, name: str) -> None:
         self.name = name
@@ -122,6 +138,8 @@ class FileTokenizer:
         self.bos_id: int | None = None if bos is None else inner.token_to_id(bos)
         if bos is not None and self.bos_id is None:
             raise CallError(f"the vocabulary does not hold the beginning token '{bos}'", name, "set bos to null")
+        ends = (inner.token_to_id(text) for text in _ENDS)
+        self.eos_id: int | None = next((int(token) for token in ends if token is not None), None)
 
     def encode(self, text: str) -> list[int]:
         return [int(i) for i in self._inner.encode(text, add_special_tokens=False).ids]
@@ -132,12 +150,45 @@ class FileTokenizer:
     def token_texts(self, ids: Sequence[int]) -> list[str]:
         return [self.decode([i]) or str(self._inner.id_to_token(i)) for i in ids]
 
+    def describe(self) -> dict[str, Any]:
+        """What `restore_tokenizer` makes the same tokenizer of."""
+        bos = None if self.bos_id is None else self._inner.id_to_token(self.bos_id)
+        return {"type": "tokenizers", "json": self._inner.to_str(), "bos": bos, "name": self.name}
+
+
+def restore_tokenizer(described: Any, where: str) -> Tokenizer:
+    """The tokenizer that `describe` described, from that alone. CallError for anything else."""
+    try:
+        match described["type"]:
+            case "words":
+                return WordTokenizer(described["vocab"], described["bos"], described["name"])
+            case "tokenizers":
+                import tokenizers
+
+                inner = tokenizers.Tokenizer.from_str(described["json"])
+                return FileTokenizer(inner, described["bos"], described["name"])
+            case "checkpoint":
+                import tokenizers
+                from transformers import PreTrainedTokenizerFast
+
+                special = {f"{name}_token": text for name in ("bos", "eos") if (text := described[name]) is not None}
+                table = tokenizers.Tokenizer.from_str(described["json"])
+                fast = PreTrainedTokenizerFast(tokenizer_object=table, clean_up_tokenization_spaces=False, **special)
+                return CheckpointTokenizer(fast, described["name"], described["size"])
+            case other:
+                raise CallError(f"unknown tokenizer type '{other}'", where)
+    except CallError:
+        raise
+    except Exception as error:  # the library raises bare Exception for text it cannot read
+        raise CallError(f"the tokenizer stored with the weights cannot be read ({error})", where) from None
+
 
 def read_tokenizer(described: Any, folder: Path, where: str) -> Tokenizer:
     """The tokenizer that a model's configuration describes:
 
     `{"type": "words", "vocab": [...], "bos": "<bos>" or null}` or
-    `{"type": "tokenizers", "file": "tokenizer.json", "bos": ...}`, a file in the same folder. CallError otherwise.
+    `{"type": "tokenizers", "file": "tokenizer.json", "bos": ...}`, a file in the same folder, or
+    `{"type": "tokenizers", "json": {...}, "bos": ...}` with that file's contents. CallError otherwise.
     """
     remedy = 'give "tokenizer": {"type": "words", "vocab": [...], "bos": null}'
     if not isinstance(described, dict):
@@ -152,6 +203,12 @@ def read_tokenizer(described: Any, folder: Path, where: str) -> Tokenizer:
         case "tokenizers":
             import tokenizers
 
+            if "json" in described:
+                try:
+                    inner = tokenizers.Tokenizer.from_str(json.dumps(described["json"]))
+                except Exception as error:  # the library raises bare Exception for what it cannot read
+                    raise CallError(f"the tokenizer in the configuration cannot be read ({error})", where) from None
+                return FileTokenizer(inner, bos, name=f"subwords of {where}")
             path = folder / Path(str(described.get("file", "tokenizer.json"))).name
             if not path.is_file():
                 raise CallError(f"the tokenizer's file {path.name} is missing", where, f"put it into {folder}")

@@ -48,14 +48,14 @@ class ModelShelf:
 
             return reload(handle)
         from engine.hardware import choose_device, torch_dtype
-        from engine.models.labelled import decode_model
+        from engine.models.stored import decode_stored
 
         data = self._stored(handle.source.removeprefix(SESSION))
         try:
             device = choose_device(handle.device)
         except CallError:  # made on a machine with another device
             device = choose_device("auto")
-        return decode_model(data, handle, device, torch_dtype(handle.dtype))
+        return decode_stored(data, handle, device, torch_dtype(handle.dtype))
 
     def hold(self, model: TransformerModel | RecurrentModel) -> None:
         self._put(_identity(model.handle), model)

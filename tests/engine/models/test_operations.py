@@ -17,7 +17,7 @@ from sessions.codec import decode, encode
 from sessions.errors import CallError
 from tests.engine.models.conftest import save_model, small_config
 
-LOAD, INSPECT, SAVE, IMPORT = OPERATIONS
+LOAD, INSPECT, SAVE, IMPORT = OPERATIONS[:4]
 
 
 def run(operation: Operation, **values: Any) -> tuple[AnyArtifact, list[str]]:
