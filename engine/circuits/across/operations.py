@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.circuits.across.answer_attention_operations import AttentionToAnswer, attention_to_answer
 from engine.circuits.across.baseline_operations import Baselines, baselines
 from engine.circuits.across.compare_operations import Compare, compare
+from engine.circuits.across.summary_operations import Summary, summary
 from engine.circuits.across.transfer_operations import Transfer, transfer
 from engine.operations import Operation
 
@@ -38,6 +39,17 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("table", "graph", "matrix"),
         function=compare,
         interactive=True,
+    ),
+    Operation(
+        name="circuits.summary",
+        title="Circuits in one table",
+        summary="How large each circuit is (nodes, heads, inputs, edges), and how the whole model and the circuit "
+        "alone did when it was found: loss, share of correct answers, logit difference, KL, faithfulness.",
+        params=Summary,
+        gives=("table", "table"),
+        function=summary,
+        interactive=True,
+        source="the fine-tuning seed study, its second table",
     ),
     Operation(
         name="circuits.attention_to_answer",
