@@ -6,6 +6,7 @@ from engine.circuits.judging.circuit_operations import Evaluate, evaluate
 from engine.circuits.judging.curve_operations import FaithfulnessCurve, faithfulness_curve
 from engine.circuits.judging.reference_operations import Reference, reference
 from engine.circuits.judging.roc_operations import RocParams, roc
+from engine.circuits.judging.stability_operations import Stability, stability
 from engine.circuits.judging.subset_operations import Completeness, Minimality, completeness, minimality
 from engine.operations import Operation
 
@@ -73,5 +74,15 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("series", "table"),
         function=faithfulness_curve,
         source="Mueller et al. 2025 (MIB)",
+    ),
+    Operation(
+        name="circuits.stability",
+        title="Would other prompts give the same circuit?",
+        summary="Finds the circuit again and again on resampled prompts, or with ACDC in random orders: how often each "
+        "edge or head is in it, and how alike the circuits are.",
+        params=Stability,
+        gives=("graph", "matrix", "table"),
+        function=stability,
+        source="bootstrap over prompts: Efron & Tibshirani 1993; order dependence: Conmy et al. 2023",
     ),
 )
