@@ -53,6 +53,7 @@ class FinetuneParams(Params, frozen=True, kw_only=True):
     clip: Annotated[float, Meta(description="largest norm of the gradient; 0: any", ge=0)] = 1.0
     checkpoints: Annotated[int, Meta(description="how many models on the way to keep, evenly spaced", ge=0, le=100)] = 0
     evaluations: Annotated[int, Meta(description="how often to measure on the way", ge=1, le=1000)] = 20
+    name: Annotated[str, Meta(description="what to call the model in tables; empty: after model and prompts")] = ""
 
     def plan(self, seed: int) -> Plan:
         from engine.models.finetuning.training import Plan
@@ -91,11 +92,12 @@ def finetune(params: FinetuneParams, ctx: Context) -> Sequence[AnyArtifact]:
     prompts, rows, held = _split(params, ctx, base)
     plan = params.plan(ctx.seed)
     trainer = Trainer(base, rows, plan, _most_rows(base, (*rows, *held), plan.batch))
-    run = _Run(params, ctx, trainer, held, f"{handle.title}, fine-tuned on {prompts.task or prompts.title}")
+    called = params.name or f"{handle.title}, fine-tuned on {prompts.task or prompts.title}"
+    run = _Run(params, ctx, trainer, held, called)
     run.train(tokenizer)
 
     facts = _facts(params, base, prompts, trainer, len(held)) | run.numbers
-    title = f"{run.title} ({len(rows):,} x {params.epochs:g})"
+    title = params.name or f"{run.title} ({len(rows):,} x {params.epochs:g})"
     made: list[AnyArtifact] = [
         _model(
             ctx,
