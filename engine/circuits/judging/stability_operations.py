@@ -117,9 +117,8 @@ def _settings(params: Stability, size: int) -> dict[str, Any]:
         case "greedy_sweep":
             return {"theta": params.theta, "base": "measured at each layer's start", "order": "bottom_up"}
         case _:
-            return {
-                "selection": f"{params.select}, {params.edges or max(1, size // 20):,}, by the size of the score, pruned"
-            }
+            n = params.edges or max(1, size // 20)
+            return {"selection": f"{params.select}, {n:,}, by the size of the score, pruned"}
 
 
 def _first(edges: AskedEdges, heads: bool) -> PromptRuns:
