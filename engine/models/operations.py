@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from engine.models.finetuning.finetune_operations import FINETUNE
+from engine.models.finetuning.generate_operations import GENERATE
 from engine.operations import Context, ModelRef, Operation, Params
 from sessions.artifacts import AnyArtifact, Model, Text, WeightProcessing
 from sessions.errors import CallError
@@ -177,4 +178,5 @@ OPERATIONS: tuple[Operation, ...] = (
         files=("arrays", "labels"),
     ),
     FINETUNE,
+    GENERATE,
 )

@@ -90,12 +90,15 @@ def _answer(reader: Reader, row: PromptRow, number: int, prompt: Sequence[int]) 
     text = row.answers[0]
     try:
         ids = reader.tokenizer.encode(text)
-        if len(ids) != 1:
-            joined = reader.bos + reader.tokenizer.encode(row.clean + text)
-            if len(joined) > len(prompt) and joined[: len(prompt)] == list(prompt):
-                ids = joined[len(prompt) :]
     except CallError as error:
         raise CallError(error.what, f"row {number}", error.remedy) from None
+    if len(ids) != 1:
+        try:
+            joined = reader.bos + reader.tokenizer.encode(row.clean + text)
+        except CallError:  # without a space between them they are another word
+            joined = []
+        if len(joined) > len(prompt) and joined[: len(prompt)] == list(prompt):
+            ids = joined[len(prompt) :]
     if not ids:
         raise CallError("the answer is empty", f"row {number}", "give every row an answer")
     return ids
