@@ -28,7 +28,7 @@ from sessions.steps import Step
 from themes.colour import depth_of
 from themes.screen import NAMES, OURS
 from tui.actions import BY_ID, Action, Scope
-from tui.actions.action import VIEW_SCOPES
+from tui.actions.action import HEAD_VIEWS, VIEW_SCOPES
 from tui.ascii import AsciiOnly
 from tui.chrome import Banner, Header, Hints, Line, Notice, StatusLine, TabStrip
 from tui.doings import Doings
@@ -354,6 +354,7 @@ class IwbApp(Doings, inherit_bindings=False):
             special.append("lost")
         inside = self.pane is not None and (self.focused is None or self.pane in self.focused.ancestors_with_self)
         views = [scope for scope in VIEW_SCOPES if scope == self.view_id and inside]
+        views += ["head"] if inside and self.view_id in HEAD_VIEWS else []
         return (*special, *views, "everywhere", "moving")
 
     async def on_key(self, event: events.Key) -> None:

@@ -15,8 +15,9 @@ Scope = Literal[
     "everywhere", "moving", "overlay", "lost", "replay",
     "model", "data", "sweep", "attention", "circuit", "program", "history", "rasp",
     "form", "palette", "help", "jobs", "log", "note", "question", "jump", "find", "artifact", "size", "message",
-    "export", "library",
+    "export", "library", "head", "choose",
 ]  # fmt: skip
+HEAD_VIEWS = ("sweep", "attention", "circuit")  # where the keys of the scope "head" count
 VIEW_SCOPES: tuple[Scope, ...] = ("model", "data", "sweep", "attention", "circuit", "program", "history", "rasp")
 OVERLAY_SCOPES: tuple[Scope, ...] = (
     "form",
@@ -33,6 +34,7 @@ OVERLAY_SCOPES: tuple[Scope, ...] = (
     "message",
     "export",
     "library",
+    "choose",
 )
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -49,6 +51,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "program": "Program",
     "history": "History",
     "rasp": "RASP",
+    "head": "About a head: in Sweep, Attention and Circuit, and over an answer",
     "form": "In a form",
     "palette": "In the palette",
     "help": "In help",
@@ -62,6 +65,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "message": "In a message",
     "export": "While exporting",
     "library": "While choosing a program",
+    "choose": "While choosing a result",
     "size": "On a terminal that is too small",
 }
 

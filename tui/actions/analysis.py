@@ -39,6 +39,23 @@ SWEEP: tuple[Action, ...] = (
         verb="what_if",
         hint=14,
     ),
+    on_pane(
+        "sweep.slice_back",
+        "Slice before",
+        "Of a result with more than two axes: the slice before.",
+        ",",
+        verb="slice",
+        arg=-1,
+    ),
+    on_pane(
+        "sweep.slice_on",
+        "Slice after",
+        "Of a result with more than two axes: the next slice.",
+        ".",
+        verb="slice",
+        arg=1,
+        hint=15,
+    ),
     on_pane("sweep.map", "Colour map", "Use another colour map for numbers that have no sign.", "c", verb="map"),
 )
 
@@ -137,6 +154,20 @@ CIRCUIT: tuple[Action, ...] = (
         "circuit.fold", "Fold this layer", "Leave the selected node's layer out, or bring it back.", "v", verb="fold"
     ),
     on_pane("circuit.centre", "Centre", "Bring the selected node to the middle.", "0", verb="centre"),
+    on_pane(
+        "circuit.curve",
+        "Held-out curve",
+        "Show or hide the metric as parts go, on the prompts that decide and on those held out.",
+        "c",
+        verb="curve",
+    ),
+    on_pane(
+        "circuit.compare",
+        "Compare with…",
+        "Choose another circuit and see both in one graph: = has both, A only this one, B only the other.",
+        "d",
+        verb="compare",
+    ),
     on_pane("circuit.other", "Other result", "Show another circuit of this investigation.", "t", verb="other"),
     on_pane("circuit.pan_left", "Pan left", "Move the drawing.", "H", verb="pan_x", arg=-8),
     on_pane("circuit.pan_right", "Pan right", "Move the drawing.", "L", verb="pan_x", arg=8),

@@ -35,6 +35,7 @@ OVERLAYS: tuple[Action, ...] = (
     on_overlay(
         "library.take", "Take", "Put the program under the cursor into the editor.", "enter", verb="take", hint=1
     ),
+    on_overlay("choose.take", "Take", "Take the result under the cursor.", "enter", verb="take", hint=1),
     on_overlay("export.write", "Write", "Write the chosen format.", "enter", verb="write", hint=1),
     on_overlay("message.copy", "Copy", "Copy the whole text.", "y", verb="copy", hint=1),
     on_overlay("size.quit", "Quit", "Leave; the engine goes on with a running step.", "q ctrl+q", verb="quit"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tui.actions.action import SCOPE_TITLES, Action
 from tui.actions.analysis import ATTENTION, CIRCUIT, PROGRAM, SWEEP
 from tui.actions.everywhere import EVERYWHERE, LOST, MOVING, REPLAY
+from tui.actions.head import HEAD
 from tui.actions.overlays import OVERLAYS
 from tui.actions.rasp import RASP
 from tui.actions.views import DATA, HISTORY, MODEL
@@ -19,6 +20,7 @@ ACTIONS: tuple[Action, ...] = (
     *SWEEP,
     *ATTENTION,
     *CIRCUIT,
+    *HEAD,
     *PROGRAM,
     *HISTORY,
     *RASP,

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from sessions.artifacts import Matrix, Model, Prompts, Scale
+from sessions.components import Component, Head
 from sessions.steps import FINISHED, Stored
 from tui.panes.attention_slices import (
     OPERATION,
@@ -175,6 +176,9 @@ class AttentionPane(Pane):
         head = "all heads" if self._all_heads else f"L{now.layer}H{now.head or 0}"
         note = " (an MLP has no pattern: head 0)" if now.head is None and not self._all_heads else ""
         return f"{head}{note} · {self._patterns.title}"
+
+    def component(self) -> Component | None:
+        return Head(self.selection.now.layer, self.selection.now.head or 0)  # as the path and the drawing take it
 
     def selected_path(self) -> str:
         now = self.selection.now

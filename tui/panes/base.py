@@ -34,6 +34,7 @@ from tui.views import VIEW_OF, View
 
 if TYPE_CHECKING:
     from sessions.artifacts import AnyArtifact, Artifact
+    from sessions.components import Component
     from tui.app import IwbApp
 
 
@@ -142,6 +143,10 @@ class Pane(Vertical):
     def made_by(self) -> Step | None:
         """The step whose command line `Y` copies."""
         return self.shown.step if self.shown is not None else None
+
+    def component(self) -> Component | None:
+        """The head or MLP under the cursor, which the keys of the scope "head" ask about."""
+        return None
 
     def copy_text(self) -> str:
         """What `y` copies."""

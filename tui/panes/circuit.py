@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
+from textual.containers import Container
 from textual.content import Content
 
-from sessions.artifacts import Graph
-from sessions.components import Head, Mlp
+from sessions.artifacts import Edge, Graph, Series
+from sessions.components import Component, Head, Mlp
 from sessions.steps import Stored
+from tui.asking import circuits_beside, compare_circuits
 from tui.panes.base import Empty, Pane, Shown
+from tui.panes.circuit_curve import HEIGHT, HIGH, WIDE, WIDTH, curve_of
 from tui.selection import Selection
+from tui.store import Changes
+from tui.widgets.graph_sides import legend
 from tui.widgets.graph_view import GraphView
+from tui.widgets.plot import SeriesPlot
 
 TITLE_FACTS = ("faithfulness", "metric", "ablation", "theta", "n")
 
@@ -21,8 +27,25 @@ class CircuitPane(Pane):
     VIEW: ClassVar[str] = "circuit"
     NEEDS: ClassVar[str] = "transformer"
 
+    DEFAULT_CSS = """
+    CircuitPane #circuit-parts { layout: vertical; height: 1fr; }
+    CircuitPane #circuit-parts.-beside { layout: horizontal; }
+    CircuitPane GraphView { height: 1fr; width: 1fr; }
+    CircuitPane SeriesPlot { height: 1fr; width: 1fr; border-top: solid $foreground 30%; }
+    CircuitPane .-beside SeriesPlot { border-top: none; border-left: solid $foreground 30%; }
+    CircuitPane .-no-curve SeriesPlot { display: none; }
+    CircuitPane .-no-graph GraphView { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._curve: Series | None = None
+        self._curve_wanted: bool | None = None  # None: where there is room for both
+
     def compose_body(self) -> ComposeResult:
-        yield GraphView()
+        with Container(id="circuit-parts", classes="-no-curve"):
+            yield GraphView()
+            yield SeriesPlot()
 
     # ---- what is shown
 
@@ -43,12 +66,40 @@ class CircuitPane(Pane):
         graph = self.graph
         if graph is None:
             return
+        self._draw_curve()
         view = self.query_one(GraphView)
         view.show(graph)
         if self.selection.now.node is not None and view.model.node(self.selection.now.node):
             view.select(self.selection.now.node)
         else:
             self._follow_component(self.selection.now)
+
+    def _draw_curve(self) -> None:
+        curve = curve_of(self)
+        if curve is not self._curve:
+            self._curve = curve
+            if curve is not None:
+                self.query_one(SeriesPlot).show(curve)
+            self._arrange()
+
+    def store_changed(self, changes: Changes) -> None:
+        if self.graph is not None and changes & {"partials", "loaded", "steps"}:
+            self._draw_curve()
+
+    def on_resize(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """The curve beside the graph or below it; where only one has room, the graph unless the curve is wanted."""
+        parts, plot = self.query_one("#circuit-parts"), self.query_one(SeriesPlot)
+        beside, below = self.size.width >= WIDE, self.size.height >= HIGH
+        both = beside or below
+        shown = self._curve is not None and (both if self._curve_wanted is None else self._curve_wanted)
+        parts.set_class(beside, "-beside")
+        parts.set_class(not shown, "-no-curve")
+        parts.set_class(shown and not both, "-no-graph")
+        plot.styles.width = WIDTH if beside else "1fr"
+        plot.styles.height = HEIGHT if below and not beside else "1fr"
 
     def heading(self) -> str:
         graph = self.graph
@@ -58,18 +109,35 @@ class CircuitPane(Pane):
 
     def selected_path(self) -> str:
         now = self.selection.now
-        return "→".join(now.edge) if now.edge is not None else now.node or str(now.component)
+        if now.edge is None:
+            return now.node or str(now.component)
+        edge = self._edge()
+        return "→".join(now.edge) + (f" {edge.weight:+.4g}" if edge is not None else "")
+
+    def _edge(self) -> Edge | None:
+        """The edge under the cursor, if the graph has it."""
+        now = self.selection.now
+        return self.query_one(GraphView).model.edge(*now.edge) if now.edge is not None and self._ready else None
+
+    def component(self) -> Component | None:
+        graph = self.graph
+        node = self.query_one(GraphView).model.node(self.query_one(GraphView).selected) if graph is not None else None
+        return node.component if node is not None else None
 
     def inspect(self) -> Content | str:
         graph = self.graph
         if graph is None:
             return ""
         model = self.query_one(GraphView).model
-        lines = [model.facts()]
-        for edge, other, comes_in in model.neighbours()[:24]:
-            lines.append(f"{'from' if comes_in else 'to'} {other}: {edge.weight:+.4g}")
-        rest = len(model.neighbours()) - 24
+        edge, neighbours = self._edge(), model.neighbours()
+        lines = [model.edge_facts(edge), ""] if edge is not None else []
+        lines += [model.facts()]
+        for one, other, comes_in in neighbours[:24]:
+            name = f"from {other}" + (f" → {one.input}" if one.input else "") if comes_in else f"to {one.into(other)}"
+            lines.append(f"{name}: {one.weight:+.4g}{'' if one.kept else ' (cut)'}")
+        rest = len(neighbours) - 24
         lines += [f"and {rest} more edges"] if rest > 0 else []
+        lines += ["", legend(graph).replace(" · ", "\n")] if model.compares else []
         return "\n".join([*lines, "", graph.summary])
 
     def copy_text(self) -> str:
@@ -134,6 +202,18 @@ class CircuitPane(Pane):
             return "this circuit has no edges: only its parts were measured"
         if verb == "matrix" and view.model.level in (0, 3):
             return "only where names or boxes are drawn: + and - change the level"
+        if verb == "matrix" and view.model.too_dense:
+            return "there are too many edges for lines: . hides the weak ones, o shows one node's own"
+        if verb == "curve" and self._curve is None:
+            return "the step that made this left no curve"
+        if verb == "compare":
+            stored = self.shown.stored if self.shown is not None else None
+            if stored is None or view.model.compares or view.model.automaton:
+                return "only from a finished circuit"
+            if not circuits_beside(self.app, stored.id):
+                return "there is no other circuit to compare with"
+            if "circuits.compare" not in self.store.catalogue:
+                return "the engine is not there yet"
         return super().unable(verb)
 
     def _others(self) -> list[Stored]:
@@ -145,6 +225,16 @@ class CircuitPane(Pane):
         now = self.shown.stored.id if self.shown and self.shown.stored else None
         following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
         self.selection.show(self.VIEW, following)
+
+    def do_curve(self) -> None:
+        """Show or hide the metric as parts go; where there is room for one only, the graph or the curve."""
+        self._curve_wanted = self.query_one("#circuit-parts").has_class("-no-curve")
+        self._arrange()
+        self.focus_first()
+
+    def do_compare(self) -> None:
+        if self.shown is not None and self.shown.stored is not None:
+            compare_circuits(self.app, self.shown.stored.id)
 
     def do_level(self, by: int) -> None:
         self.query_one(GraphView).action_level(by)

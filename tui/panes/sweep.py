@@ -9,10 +9,12 @@ from textual.containers import Container
 from textual.content import Content
 
 from sessions.artifacts import Matrix, Table
-from sessions.components import Head, Mlp, parse_component
+from sessions.components import Component, Head, Mlp, parse_component
 from sessions.errors import CallError, IwbError
 from sessions.steps import Stored
+from tui.asking import cell_values, open_cell
 from tui.panes.base import Empty, Pane, Shown
+from tui.panes.matrix_cells import component_at, entry_words, slice_at, slices
 from tui.panes.sweep_table import SweepGrid, about_components, ranking, sweep_grid, time_left
 from tui.selection import Selection
 from tui.store import Changes
@@ -41,6 +43,7 @@ class SweepPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._grid: SweepGrid | None = None
+        self._slice = 0  # of a matrix with more than two axes: the one drawn
         self._parts = "both"  # or "map" or "ranking"
         self._marked: set[tuple[int, int]] = set()  # places in the grid, chosen for a what-if
 
@@ -118,8 +121,18 @@ class SweepPane(Pane):
             self.run_worker(self._fetch_beside(missing), group="beside", exclusive=True)
         heatmap, table = self.query_one(Heatmap), self.query_one(RowTable)
         if not about_components(heads) or heads.axes[1].name != "head":
-            values = heads.values.reshape(-1, heads.values.shape[-1])
-            heatmap.show(values, heads.axes[-2], heads.axes[-1], scale=heads.scale, unit=heads.unit, title=heads.title)
+            self._slice = min(self._slice, slices(heads) - 1)
+            part = slice_at(heads, self._slice)
+            conditions = self._conditions(heads)
+            heatmap.show(
+                part.values,
+                part.rows,
+                part.columns,
+                scale=heads.scale,
+                unit=heads.unit,
+                marks=part.marks,
+                title=f"{part.words} ({self._slice + 1} of {slices(heads)}) {conditions}" if part.words else conditions,
+            )
             table.show((), ())
             self._arrange()
             return
@@ -184,11 +197,24 @@ class SweepPane(Pane):
         if "progress" in changes:
             self.retitle()
 
+    def component(self) -> Component | None:
+        if self._grid is not None:
+            return self.selection.now.component
+        heads = self.heads
+        return component_at(heads, self._slice, *self.query_one(Heatmap).cursor) if heads is not None else None
+
     def selected_path(self) -> str:
+        if self._grid is None and self.heads is not None and self._ready:
+            return entry_words(self.heads, self._slice, *self.query_one(Heatmap).cursor)
         return str(self.selection.now.component)
 
     def inspect(self) -> Content | str:
         heads, grid = self.heads, self._grid
+        if heads is not None and grid is None:
+            heatmap = self.query_one(Heatmap)
+            where = entry_words(heads, self._slice, *heatmap.cursor).replace(", ", "\n")
+            opens = ["enter opens the evaluation"] if cell_values(heads, *heatmap.cursor) is not None else []
+            return "\n".join([where, heatmap.picture.readout(), *opens, "", heads.summary])
         if heads is None or grid is None:
             return super().inspect()
         now = self.selection.now
@@ -231,6 +257,14 @@ class SweepPane(Pane):
         if self._grid is not None:
             head = event.col if event.col < self._grid.heads else None
             self.selection.change(walk=True, layer=event.row, head=head)
+            return
+        component = self.component()
+        if isinstance(component, Head):
+            self.selection.change(walk=True, layer=component.layer, head=component.head)
+        elif isinstance(component, Mlp):
+            self.selection.change(walk=True, layer=component.layer, head=None)
+        self.app.tells_anew(self)
+        self.app.refresh_lines("status")
 
     def on_row_table_highlighted(self, event: RowTable.Highlighted) -> None:
         event.stop()
@@ -257,6 +291,17 @@ class SweepPane(Pane):
         """A head opens in Attention; an MLP has no pattern and opens in Circuit."""
         if self._grid is not None:
             self.app.call_later(self.app.show_view, "circuit" if self.selection.now.head is None else "attention")
+            return
+        heads = self.heads
+        if heads is None:
+            return
+        cursor = self.query_one(Heatmap).cursor
+        if "cell_operation" in heads.facts:
+            open_cell(self.app, heads, *cursor, entry_words(heads, self._slice, *cursor))
+        elif isinstance(self.component(), Head):
+            self.app.call_later(self.app.show_view, "attention")
+        else:
+            self.app.say("nothing opens from this entry")
 
     # ---- layout and what its keys do
 
@@ -285,6 +330,8 @@ class SweepPane(Pane):
     def unable(self, verb: str) -> str | None:
         if verb == "other" and len(self._others()) < 2:
             return "this is the only result of its kind"
+        if verb == "slice" and (self.heads is None or self._grid is not None or slices(self.heads) < 2):
+            return "this result has no slices"
         if verb in ("mark", "what_if") and self._grid is None:
             return "this result is not about heads and MLPs"
         if verb == "what_if" and WHAT_IF not in self.store.catalogue:
@@ -316,6 +363,13 @@ class SweepPane(Pane):
         numbers = [s.id for s in others]
         following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
         self.selection.show(self.VIEW, following)
+
+    def do_slice(self, by: int) -> None:
+        """The next or previous picture of a matrix with more than two axes."""
+        if self.heads is not None:
+            self._slice = (self._slice + by) % slices(self.heads)
+            self.draw(self.shown)
+            self.app.tells_anew(self)
 
     def do_mark(self) -> None:
         """Mark or unmark the component under the cursor for a what-if."""
