@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.models.protocols import TransformerModel
     from engine.prompts.tokenized import TokenBatch
 
-MetricName = Literal["logit_diff", "loss", "accuracy", "kl", "prob_diff", "l2"]
+MetricName = Literal["logit_diff", "logit_diff_max", "loss", "accuracy", "kl", "prob_diff", "l2"]
 SITES = "head: z, before W_O (b_O stays); MLP: its output"
 
 Ablation = Annotated[
@@ -27,8 +27,8 @@ Ablation = Annotated[
 MetricChoice = Annotated[
     MetricName,
     Meta(
-        description="what is measured: logit difference, loss, accuracy, KL from the clean model, probabilities, or "
-        "how far the logits move (l2)"
+        description="what is measured: logit difference (of the means, or over the best foil), loss, accuracy, KL "
+        "from the clean model, probabilities, or how far the logits move (l2)"
     ),
 ]
 Batch = Annotated[int, Meta(description="most prompts x ablated versions at once; 0: as many as fit", ge=0, le=65536)]

@@ -74,6 +74,16 @@ def logit_difference(
     return (mean(targets.answers) - mean(targets.foils)).mean(-1)
 
 
+def lead_over_best_foil(
+    logits: Float[Tensor, "*variant batch k vocab"], targets: Targets
+) -> Float[Tensor, "*variant batch"]:
+    """Logit of the best answer minus that of the best foil: the docstring task's measure (Heimersheim, Janiak 2023)."""
+    if targets.foils is None:
+        raise ValueError("the lead over the best foil needs foils")
+    best, rival = (_gathered(logits, tokens, float("-inf")).amax(-1) for tokens in (targets.answers, targets.foils))
+    return (best - rival).mean(-1)
+
+
 def loss(logits: Float[Tensor, "*variant batch k vocab"], targets: Targets) -> Float[Tensor, "*variant batch"]:
     """-log p(answer) in nats; with several answers, of the probability that any of them comes."""
     answer = _gathered(logits, targets.answers, float("-inf")).logsumexp(-1)
@@ -125,6 +135,15 @@ METRICS: dict[str, Metric] = {
             unit="logits",
             higher_is_better=True,
             function=logit_difference,
+            needs_foils=True,
+            needs_vocabulary=False,
+        ),
+        Metric(
+            name="logit_diff_max",
+            title="logit difference, best answer - best foil",
+            unit="logits",
+            higher_is_better=True,
+            function=lead_over_best_foil,
             needs_foils=True,
             needs_vocabulary=False,
         ),

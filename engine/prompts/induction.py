@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.prompts.reading import SCORED
-from engine.prompts.vocabulary import Pool, word_list
+from engine.prompts.vocabulary import Nouns, Pool, nouns_called
 from sessions.artifacts import PromptRow
 
 if TYPE_CHECKING:
     from engine.models.protocols import Tokenizer
 
 
-def make(rng: np.random.Generator, n: int, *, length: int = 12, tokenizer: Tokenizer | None = None) -> list[PromptRow]:
+def make(
+    rng: np.random.Generator,
+    n: int,
+    *,
+    length: int = 12,
+    nouns: Nouns = "common",
+    tokenizer: Tokenizer | None = None,
+) -> list[PromptRow]:
     """`n` prompts of two equal blocks of `length` distinct one-token nouns; those of the second are scored.
 
     The corrupt partner has the same first block and a fresh second one, with no word of the first. The second
     block's first token (position start2) is not scored: nothing says beforehand that the repetition begins.
     """
-    pool = Pool(word_list("nouns"), tokenizer)
+    pool = Pool(nouns_called(nouns), tokenizer)
     rows = []
     for _ in range(n):
         words = pool.draw(rng, 2 * length)

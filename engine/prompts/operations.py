@@ -16,14 +16,24 @@ if TYPE_CHECKING:
     from engine.models.protocols import TransformerModel
 
 
+FILLED = (
+    20_000  # prompts; larger sets, which are for training, would take minutes to fill in and hundreds of MB to keep
+)
+
+
 class Make(Params, frozen=True, kw_only=True):
     """Which set to make."""
 
-    task: Annotated[Literal["tpp", "ioi", "greater_than", "induction"], Meta(description="the task")] = "tpp"
-    n: Annotated[int, Meta(description="how many prompts", ge=1, le=100_000)] = 100
+    task: Annotated[Literal["tpp", "ioi", "greater_than", "induction", "docstring"], Meta(description="the task")] = (
+        "tpp"
+    )
+    n: Annotated[int, Meta(description="how many prompts", ge=1, le=200_000)] = 100
     model: Annotated[
         ModelRef | None,
-        Meta(description="make the set for this model: only words its tokenizer can use; tokens are filled in"),
+        Meta(
+            description="make the set for this model: only words its tokenizer can use; tokens are filled in (up to "
+            "20,000 prompts)"
+        ),
     ] = None
     corrupt: Annotated[
         Literal["standard", "answer_swap", "broken_link", "subject_swap", "none"],
@@ -48,6 +58,26 @@ class Make(Params, frozen=True, kw_only=True):
     ) = None
     length: (
         Annotated[int, Meta(description="induction: tokens in the block that is repeated; none: 12", ge=2, le=200)]
+        | None
+    ) = None
+    nouns: (
+        Annotated[
+            Literal["common", "all", "wordnet"],
+            Meta(
+                description="tpp, induction: nouns to draw from: 366 common ones, all 1,250 of ours, or WordNet's "
+                "where nltk and its data are installed; none: common"
+            ),
+        ]
+        | None
+    ) = None
+    part: (
+        Annotated[
+            Literal["all", "train", "test"],
+            Meta(
+                description="tpp: only noun triples for training, or only the 15 % kept for testing, which train never "
+                "has; none: all"
+            ),
+        ]
         | None
     ) = None
 
@@ -90,6 +120,8 @@ def make(params: Make, ctx: Context) -> Sequence[AnyArtifact]:
         variant=params.variant,
         order=params.order,
         length=params.length,
+        nouns=params.nouns,
+        part=params.part,
     )
     prompts = Prompts(
         title=f"{params.task}, {params.n:,} prompts",
@@ -97,7 +129,11 @@ def make(params: Make, ctx: Context) -> Sequence[AnyArtifact]:
         rows=tuple(rows),
         facts={"seed": ctx.seed} | {name: value for name, value in msgspec.structs.asdict(params).items() if value},
     )
-    return [_summarised(_seen(prompts, model))]
+    if len(rows) <= FILLED:
+        return [_summarised(_seen(prompts, model))]
+    made = _summarised(prompts)
+    note = f"{made.summary}, tokens not filled in (more than {FILLED:,} prompts)"
+    return [msgspec.structs.replace(made, summary=note) if model else made]
 
 
 def open_file(params: Open, ctx: Context) -> Sequence[AnyArtifact]:
@@ -171,7 +207,8 @@ OPERATIONS: tuple[Operation, ...] = (
         params=Make,
         gives=("prompts",),
         function=make,
-        source="TPP: the seed paper; IOI: Wang et al. 2022; greater-than: Hanna et al. 2023; induction: Olsson et al.",
+        source="TPP: the seed paper; IOI: Wang et al. 2022; greater-than: Hanna et al. 2023; induction: Olsson et al.; "
+        "docstring: Heimersheim and Janiak 2023",
     ),
     Operation(
         name="prompts.open",

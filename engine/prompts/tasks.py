@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from engine.prompts import greater_than, induction, ioi, tpp
+from engine.prompts import docstring, greater_than, induction, ioi, tpp
 from sessions.artifacts import PromptRow
 from sessions.errors import CallError, nearest
 
@@ -32,7 +32,7 @@ TASKS: tuple[Task, ...] = (
         "Transitive property: a leads to b, b leads to c, so a leads to ... c. Foil: b.",
         tpp.TEMPLATES,
         tpp.CORRUPT,
-        ("template", "variant"),
+        ("template", "variant", "nouns", "part"),
         ("logit_diff", "accuracy", "loss", "kl"),
         "the seed paper's seven templates; corrupt partners are ours",
     ),
@@ -59,9 +59,18 @@ TASKS: tuple[Task, ...] = (
         "Induction: a random block of words comes again; every token of the second block is predicted.",
         (),
         ("fresh_block",),
-        ("length",),
+        ("length", "nouns"),
         ("loss", "accuracy", "kl"),
         "Olsson et al. 2022; the offline variant of Conmy et al. 2023's task",
+    ),
+    Task(
+        "docstring",
+        "Docstring: a function's documentation names its arguments in order; the third follows. Foils: the others.",
+        (docstring.TEMPLATE,),
+        ("random_random",),
+        (),
+        ("logit_diff_max", "logit_diff", "accuracy", "kl"),
+        "Heimersheim and Janiak 2023; words ours",
     ),
 )
 
@@ -101,14 +110,17 @@ def generate(
     variant: str | None = None,
     order: str | None = None,
     length: int | None = None,
+    nouns: str | None = None,
+    part: str | None = None,
 ) -> list[PromptRow]:
     """`n` prompts of a task; `corrupt` is `standard`, `none`, or a kind of that task's.
 
     CallError for an option the task does not have, and for a kind of corrupt partner it does not know.
     """
     task = task_named(name)
-    given = {"template": template, "variant": variant, "order": order, "length": length}
-    options: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
+    given: dict[str, Any] = {"template": template, "variant": variant, "order": order, "length": length}
+    given |= {"nouns": nouns, "part": part}
+    options = {option: value for option, value in given.items() if value is not None}
     for option in options:
         if option not in task.options:
             has = f"it has {', '.join(task.options)}" if task.options else "it has no such options"
@@ -131,6 +143,8 @@ def _make(
             return ioi.make(rng, n, tokenizer=tokenizer, **options)
         case "greater_than":
             return greater_than.make(rng, n, tokenizer=tokenizer, **options)
+        case "docstring":
+            return docstring.make(rng, n, tokenizer=tokenizer)
         case _:
             return induction.make(rng, n, tokenizer=tokenizer, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from string import Formatter
 
 import numpy as np
@@ -16,12 +17,17 @@ def fill(template: str, words: Mapping[str, str]) -> tuple[str, Spans]:
     """The sentence, and the character range of each hole's word by the hole's name."""
     text = ""
     spans: Spans = {}
-    for before, hole, _, _ in Formatter().parse(template):
+    for before, hole in _parsed(template):
         text += before
         if hole:
             spans[hole] = (len(text), len(text) + len(words[hole]))
             text += words[hole]
     return text, spans
+
+
+@cache
+def _parsed(template: str) -> tuple[tuple[str, str | None], ...]:
+    return tuple((before, hole) for before, hole, _, _ in Formatter().parse(template))
 
 
 def choose(rng: np.random.Generator, count: int, known: int, template: int | None, task: str) -> list[int]:

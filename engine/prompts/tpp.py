@@ -6,13 +6,15 @@ length and change one word.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from engine.prompts.templates import choose, fill
-from engine.prompts.vocabulary import Pool, word_list
+from engine.prompts.vocabulary import Nouns, Pool, nouns_called
 from sessions.artifacts import PromptRow
+from sessions.errors import CallError
 
 if TYPE_CHECKING:
     from engine.models.protocols import Tokenizer
@@ -30,7 +32,17 @@ TEMPLATES = (
 Corrupt = Literal["answer_swap", "broken_link", "subject_swap"]
 Variant = Literal["single_token", "main"]
 CORRUPT: tuple[Corrupt, ...] = get_args(Corrupt)
+Part = Literal["all", "train", "test"]
+TEST_PERCENT = 15
+_TRIES = 2000  # draws for one triple of a part: 0.85^2000 of the pools with a test triple would be given up
 _CHANGED: dict[Corrupt, str] = {"answer_swap": "c", "broken_link": "b2", "subject_swap": "a2"}
+
+
+def part_of(a: str, b: str, c: str) -> Literal["train", "test"]:
+    """Whether prompts about these three nouns are for training or, 15 % of them, for testing: by a hash of the words,
+    so that it is the same for every model, template, variant, seed and machine."""
+    digest = hashlib.blake2b(f"{a} {b} {c}".encode(), digest_size=4).digest()
+    return "test" if int.from_bytes(digest, "big") % 100 < TEST_PERCENT else "train"
 
 
 def make(
@@ -40,6 +52,8 @@ def make(
     template: int | None = None,
     corrupt: Corrupt = "answer_swap",
     variant: Variant = "single_token",
+    nouns: Nouns = "common",
+    part: Part = "all",
     tokenizer: Tokenizer | None = None,
 ) -> list[PromptRow]:
     """`n` prompts with three distinct random nouns each; the answer is c, the foil b.
@@ -47,12 +61,13 @@ def make(
     Variant `single_token`: " c" is one token. Variant `main`: the prompt ends with a space, c may be several tokens,
     and its first is scored. Corrupt partner: `answer_swap` puts another c (which becomes the right answer),
     `broken_link` another second b (nothing leads to c any more), `subject_swap` another final a (nothing follows).
+    `part` keeps to the triples (a, b, c) that `part_of` puts there; CallError when the words allow none.
     """
     main = variant == "main"
-    pool = Pool(word_list("nouns"), tokenizer, single=not main, paired=True, lead="" if main else " ")
+    pool = Pool(nouns_called(nouns), tokenizer, single=not main, paired=True, lead="" if main else " ")
     rows = []
     for number in choose(rng, n, len(TEMPLATES), template, "tpp"):
-        a, b, c = pool.draw(rng, 3)
+        a, b, c = _triple(rng, pool, part)
         words = {"a1": a, "b1": b, "b2": b, "c": c, "a2": a}
         changed = _CHANGED[corrupt]
         other = pool.partner(rng, words[changed], [a, b, c])
@@ -70,3 +85,15 @@ def make(
             )
         )
     return rows
+
+
+def _triple(rng: np.random.Generator, pool: Pool, part: Part) -> tuple[str, str, str]:
+    for _ in range(_TRIES):
+        a, b, c = pool.draw(rng, 3)
+        if part in ("all", part_of(a, b, c)):
+            return a, b, c
+    raise CallError(
+        f"the {len(pool.words)} words this model can use make no three nouns of part {part}",
+        "parameter 'part'",
+        "take part=all, or nouns=all for more words",
+    )

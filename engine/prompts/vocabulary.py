@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from sessions.errors import CallError
+from sessions.errors import CallError, nearest
 
 if TYPE_CHECKING:
     from engine.models.protocols import Tokenizer
 
-List = Literal["nouns", "names", "places", "objects", "events"]
+List = Literal["nouns", "more_nouns", "names", "places", "objects", "events"]
+Nouns = Literal["common", "all", "wordnet"]
+LONG = 5000  # words; of longer lists the words to try are drawn one by one, because ordering the list takes too long
 
 
 @cache
 def word_list(name: List) -> tuple[str, ...]:
     """A list that ships with iwb: common nouns, first names, places, objects, or nouns of things that last."""
     return tuple((files("engine.prompts") / "words" / f"{name}.txt").read_text("utf-8").split())
+
+
+@cache
+def nouns_called(choice: Nouns) -> tuple[str, ...]:
+    """`common`: the list that ships (366); `all`: with a second list (1,250 together); `wordnet`: every single-word
+    noun of WordNet in lower case, where nltk and its data are installed (nothing is downloaded).
+
+    CallError when WordNet is not there.
+    """
+    if choice not in get_args(Nouns):
+        close = nearest(choice, get_args(Nouns))
+        raise CallError(f"there is no list of nouns called '{choice}'", "parameter 'nouns'", close)
+    if choice == "common":
+        return word_list("nouns")
+    if choice == "all":
+        return (*word_list("nouns"), *word_list("more_nouns"))
+    remedy = "take nouns=all, or install nltk and its wordnet data (iwb downloads nothing)"
+    try:
+        wordnet = import_module("nltk.corpus").wordnet  # by name, because it is no requirement of iwb
+    except ImportError:
+        raise CallError("nltk is not installed, which reads WordNet", "parameter 'nouns'", remedy) from None
+    try:
+        lemmas = set(wordnet.all_lemma_names(pos="n"))
+    except LookupError:  # nltk's own error is a page of advice
+        raise CallError("nltk is installed, but its wordnet data are not", "parameter 'nouns'", remedy) from None
+    return tuple(sorted(word for word in lemmas if word.isascii() and word.isalpha() and word.islower()))
 
 
 class Pool:
@@ -64,7 +93,7 @@ class Pool:
     def draw(self, rng: np.random.Generator, count: int) -> list[str]:
         """Distinct words whose first tokens differ too. CallError when the pool is too small."""
         chosen: dict[int | str, str] = {}
-        for index in rng.permutation(len(self.words)):
+        for index in _in_any_order(rng, len(self.words)):
             word = self.words[index]
             chosen.setdefault(self._first[word], word)
             if len(chosen) == count:
@@ -79,10 +108,19 @@ class Pool:
         """Another word of the same number of tokens, with another first token than `word` and `others` have."""
         taken = {self._first[w] for w in (word, *others)}
         alike = self._alike[self._length[word]]
-        for index in rng.permutation(len(alike)):
-            other = alike[int(index)]
+        for index in _in_any_order(rng, len(alike)):
+            other = alike[index]
             if self._first[other] not in taken:
                 return other
         raise CallError(
             f"no word of ours has as many tokens as '{word}' in {self._reader}", "prompts", "take variant=single_token"
         )
+
+
+def _in_any_order(rng: np.random.Generator, size: int) -> Iterator[int]:
+    """The numbers below `size` in a random order; where that is long, a hundred draws come first."""
+    if size > LONG:
+        for _ in range(100):
+            yield int(rng.integers(size))
+    for index in rng.permutation(size):
+        yield int(index)

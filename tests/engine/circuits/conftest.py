@@ -165,6 +165,10 @@ def naive_metric(
                 case "logit_diff":
                     assert batch.foils is not None
                     values.append(float(logits[i, k, answer] - logits[i, k, int(batch.foils[i, k])]))
+                case "logit_diff_max":
+                    assert batch.foils is not None
+                    foils = batch.foils[i, k : k + 1] if batch.all_foils is None else batch.all_foils[i]
+                    values.append(float(logits[i, k, answer] - max(logits[i, k, int(f)] for f in foils if f >= 0)))
                 case "loss":
                     values.append(-float(p[answer].log()))
                 case "accuracy":

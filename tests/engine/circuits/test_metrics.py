@@ -63,14 +63,21 @@ def test_probability_difference_sums_over_answers_and_foils() -> None:
     assert value("prob_diff", given) == pytest.approx((0.5 + 0.5) / 2)
 
 
-def test_missing_foils_are_named() -> None:
+def test_lead_over_the_best_foil_takes_the_largest_of_several() -> None:
+    logits = LOGITS[0]
+    expected = [float(logits[0, 2] - max(logits[0, 0], logits[0, 1])), float(max(logits[1, :2]) - logits[1, 2])]
+    assert value("logit_diff_max", targets([[2, -1], [0, 1]], [[0, 1], [2, -1]])) == pytest.approx(sum(expected) / 2)
+
+
+@pytest.mark.parametrize("name", ["logit_diff", "logit_diff_max"])
+def test_missing_foils_are_named(name: str) -> None:
     with pytest.raises(ValueError, match="foils"):
-        value("logit_diff", targets([[0], [2]]))
+        value(name, targets([[0], [2]]))
 
 
 def test_directions() -> None:
     higher = {name for name, metric in METRICS.items() if metric.higher_is_better}
-    assert higher == {"logit_diff", "accuracy", "prob_diff"}
+    assert higher == {"logit_diff", "logit_diff_max", "accuracy", "prob_diff"}
     assert METRICS["loss"].performance(2.0) == -2.0
 
 
@@ -81,7 +88,8 @@ def test_bounds_hold_for_logits_that_are_off_by_the_slack(name: str) -> None:
     clean = torch.randn(40, 2, 7, generator=numbers, dtype=torch.float64).log_softmax(-1)
     answers = torch.randint(0, 7, (40, 2, 2), generator=numbers)
     answers[::3, :, 1] = -1
-    given = Targets(answers, torch.randint(0, 7, (40, 2, 1), generator=numbers), clean)
+    foils = torch.randint(0, 7, (40, 2, 2), generator=numbers)
+    given = Targets(answers, foils, clean, clean_logits=2 * clean)
     low, high = within_slack(METRICS[name], logits, given, 0.1)
     for _ in range(20):
         off = logits + 0.1 * (2 * torch.rand(logits.shape, generator=numbers, dtype=torch.float64) - 1)

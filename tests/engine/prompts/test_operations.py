@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from engine.models.protocols import Tokenizer
 from engine.operations import Operation, describe, parse
+from engine.prompts import operations, tpp
 from engine.prompts.operations import OPERATIONS
 from engine.prompts.vocabulary import word_list
 from sessions.artifacts import Prompts, Text
@@ -129,3 +132,32 @@ def test_looking_with_another_model_changes_the_tokens_and_can_drop_what_it_cann
 def test_what_is_no_prompts_is_refused() -> None:
     with pytest.raises(CallError, match="@1 is a text, not prompts"):
         run("prompts.look", Context(artifacts={"@1": Text(title="t", markdown="")}), prompts="@1", model="@2")
+
+
+def test_a_large_set_is_made_for_a_model_but_its_tokens_are_not_filled_in(
+    word_tokenizer: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = a_model(
+        word_tokenizer(re.findall(r"\w+", " ".join(tpp.TEMPLATES)) + list(word_list("nouns")[:40]), bos=False)
+    )
+    monkeypatch.setattr(operations, "FILLED", 30)
+    small = run("prompts.make", Context(model=model), task="tpp", n=30, model="@1")
+    large = run("prompts.make", Context(model=model), task="tpp", n=31, model="@1")
+    assert all(row.clean_tokens for row in small.rows)
+    assert not any(row.clean_tokens or row.positions for row in large.rows)
+    assert large.tokenizer == ""
+    assert "tokens not filled in (more than 30 prompts)" in large.summary
+    known = set(model.tokenizer.vocab)
+    assert all(set(row.clean.split()) <= known for row in large.rows)
+
+
+def test_a_hundred_thousand_prompts_take_seconds_and_tens_of_megabytes() -> None:
+    values = {"task": "tpp", "n": 100_000, "part": "train", "corrupt": "none", "nouns": "all"}
+    operation = next(o for o in OPERATIONS if o.name == "prompts.make")
+    started = time.process_time()
+    (made,) = operation.function(parse(operation, values), Context())
+    assert time.process_time() - started < 30  # 5 s on one core of this project's machine
+    assert isinstance(made, Prompts)
+    assert len(made.rows) == 100_000
+    assert len(encode(made).document) < 45e6  # 36 MB
+    assert made.facts["part"] == "train"

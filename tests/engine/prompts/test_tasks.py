@@ -1,4 +1,7 @@
+import itertools
 import re
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -6,11 +9,13 @@ import pytest
 
 from engine.circuits.asking import MetricName
 from engine.models.protocols import Tokenizer
+from engine.models.sources import ZOO, read_config
+from engine.models.tokenizers import read_tokenizer
 from engine.prompts import tpp
 from engine.prompts.reading import Reader
 from engine.prompts.tasks import TASKS, available_tasks, generate
 from engine.prompts.tokenized import tokenize
-from engine.prompts.vocabulary import Pool, word_list
+from engine.prompts.vocabulary import Pool, nouns_called, word_list
 from sessions.artifacts import PromptRow
 from sessions.errors import CallError
 
@@ -93,6 +98,135 @@ def test_ioi_says_the_subject_twice_and_its_partner_no_name_twice(order: str) ->
         other = [w for w in re.findall(r"\w+", row.corrupt) if w in names]
         assert len(set(other)) == 3
         assert not set(other) & {io, s}
+
+
+@pytest.mark.parametrize("variant", ["single_token", "main"])
+def test_training_and_testing_never_share_a_triple(variant: str) -> None:
+    def triples(part: str, n: int) -> set[tuple[str, str, str]]:
+        rows = generate("tpp", rng(), n, variant=variant, part=part, corrupt="none")
+        return {(word(row, "a1"), word(row, "b1"), word(row, "c")) for row in rows}
+
+    train, test, both = triples("train", 3000), triples("test", 500), triples("all", 3000)
+    assert not train & test
+    assert {tpp.part_of(*t) for t in train} == {"train"}
+    assert {tpp.part_of(*t) for t in test} == {"test"}
+    share = np.mean([tpp.part_of(*t) == "test" for t in both])
+    assert share == pytest.approx(0.15, abs=4 * (0.15 * 0.85 / 3000) ** 0.5)  # four standard deviations
+
+
+def test_the_split_is_written_down() -> None:
+    # Fixed for ever: a model fine-tuned with an earlier version must find its test set untouched.
+    parts = {c: tpp.part_of("cat", "dog", c) for c in ("acid", "banana", "ankle", "fish")}
+    assert parts == {"acid": "test", "banana": "test", "ankle": "train", "fish": "train"}
+
+
+def test_a_part_that_the_words_do_not_allow_is_refused(word_tokenizer: type) -> None:
+    nouns = next(
+        four
+        for four in itertools.combinations(word_list("nouns")[:30], 4)
+        if all(tpp.part_of(*three) == "train" for three in itertools.permutations(four, 3))
+    )
+    tokenizer = word_tokenizer([*re.findall(r"\w+", " ".join(tpp.TEMPLATES)), *nouns], bos=False)
+    assert len(generate("tpp", rng(), 5, part="train", tokenizer=tokenizer)) == 5
+    with pytest.raises(CallError, match="the 4 words this model can use make no three nouns of part test"):
+        generate("tpp", rng(), 1, part="test", tokenizer=tokenizer)
+
+
+def test_all_nouns_are_the_common_ones_and_others() -> None:
+    common, every = nouns_called("common"), nouns_called("all")
+    assert common == word_list("nouns")
+    assert every[: len(common)] == common
+    assert len(set(every)) == len(every) >= 1000
+    assert all(w.isascii() and w.isalpha() and w.islower() for w in every)
+    rows = generate("tpp", rng(), 200, nouns="all")
+    assert {word(row, "c") for row in rows} - set(common)
+    assert {word(row, "c") for row in generate("tpp", rng(), 200)} <= set(common)
+    with pytest.raises(CallError, match="did you mean 'common'"):
+        nouns_called("comon")  # type: ignore[arg-type]
+
+
+def wordnet_of(lemmas: list[str] | None) -> ModuleType:
+    """`nltk.corpus` as it is where nltk is installed; None: without the data."""
+
+    def all_lemma_names(pos: str) -> list[str]:
+        if lemmas is None:
+            raise LookupError("a page of advice on downloading")
+        return lemmas
+
+    made = ModuleType("nltk.corpus")
+    made.wordnet = SimpleNamespace(all_lemma_names=all_lemma_names)  # type: ignore[attr-defined]
+    return made
+
+
+def test_wordnet_gives_its_single_lower_case_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    nouns_called.cache_clear()
+    monkeypatch.setitem(sys.modules, "nltk", ModuleType("nltk"))
+    lemmas = ["zebu", "ice_cream", "Paris", "o'clock", "aardvark", "café", "zebu", *string_words(6000)]
+    monkeypatch.setitem(sys.modules, "nltk.corpus", wordnet_of(lemmas))
+    assert set(nouns_called("wordnet")) == {"aardvark", "zebu", *string_words(6000)}
+    rows = generate("tpp", rng(), 300, nouns="wordnet")  # a list too long to be put in order for every prompt
+    assert len({word(row, "c") for row in rows}) > 280
+    assert all(len({word(row, "a1"), word(row, "b1"), word(row, "c")}) == 3 for row in rows)
+    nouns_called.cache_clear()
+
+
+def string_words(count: int) -> list[str]:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return ["q" + "".join(w) for w in itertools.islice(itertools.product(letters, repeat=3), count)]
+
+
+def test_wordnet_that_is_not_there_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    nouns_called.cache_clear()
+    monkeypatch.setitem(sys.modules, "nltk", None)
+    with pytest.raises(CallError, match="nltk is not installed"):
+        generate("tpp", rng(), 1, nouns="wordnet")
+    monkeypatch.setitem(sys.modules, "nltk", ModuleType("nltk"))
+    monkeypatch.setitem(sys.modules, "nltk.corpus", wordnet_of(None))
+    with pytest.raises(CallError, match="its wordnet data are not"):
+        generate("tpp", rng(), 1, nouns="wordnet")
+
+
+def test_docstrings_document_three_of_six_arguments_in_order() -> None:
+    for row in generate("docstring", rng(), 50):
+        found = re.fullmatch(
+            r'def \w+\(self, (.*)\):\n    """\w+ \w+ \w+\n\n    :param (\w+): .*\n    :param (\w+): .*\n    :param',
+            row.clean,
+        )
+        assert found
+        arguments = found[1].split(", ")
+        assert len(set(arguments)) == 6
+        assert [found[2], found[3]] == arguments[2:4]
+        assert row.answers == (f" {arguments[4]}",)
+        assert sorted(row.foils) == sorted(f" {a}" for i, a in enumerate(arguments) if i != 4)
+        assert [word(row, name) for name in ("R1", "R2", "A_def", "B_def", "C_def", "R3")] == arguments
+        assert [word(row, name) for name in ("A_doc", "B_doc")] == arguments[2:4]
+        other = re.search(r"self, (.*)\)[^:]*:[^:]*:param (\w+):[^:]*:param (\w+):", row.corrupt)
+        assert other
+        new = [*other[1].split(", "), other[2], other[3]]
+        assert len(set(new) | set(arguments)) == 6 + 8
+        blank = row.clean
+        changed = row.corrupt
+        for old in set(arguments):
+            blank = re.sub(rf"\b{old}\b", "_", blank)
+        for name in new:
+            changed = re.sub(rf"\b{name}\b", "_", changed)
+        assert blank == changed
+
+
+def test_docstring_prompts_are_aligned_in_gpt2_like_tokens() -> None:
+    described = read_config(ZOO / "base.json")["tokenizer"]
+    subwords = read_tokenizer(described, ZOO, "base")
+    rows = generate("docstring", rng(), 40, tokenizer=subwords)
+    batch = tokenize(rows, subwords, n_ctx=128, need_corrupt=True, need_foils=True)
+    assert batch.corrupt is not None
+    assert batch.all_foils is not None
+    assert batch.all_foils.shape == (40, 5)
+    reader = Reader(subwords, 128)
+    for row in rows:
+        ids = reader.clean(row, 1)
+        for name, at in reader.positions(row, ids).items():
+            if name != "end":
+                assert subwords.token_texts(ids)[at] == f" {word(row, name)}"
 
 
 def test_sets_are_spread_evenly_over_templates_and_orders() -> None:
