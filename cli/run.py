@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from engine.executors import check
 from engine.operations import Operation, describe
 from sessions.errors import CallError
 from sessions.recipes import RecipeStep, read
+
+PRINTED_WIDTH = 140  # cells, where nobody says how wide the page is: tables of a study are read whole
 
 
 def answer(options: argparse.Namespace) -> int:
@@ -104,7 +107,7 @@ def _recipe(path: Path, recipe_path: Path, options: argparse.Namespace) -> int:
         if as_json:
             print(msgspec.json.encode({"recipe": recipe.name, "steps": done}).decode())
         elif marked:
-            print(f"All of it is in {path}: iwb show {path}; iwb export {path} --to html -o OUT.html")
+            print(f"All of it, and what every number depends on: iwb show {path} @ID; iwb export {path} --to html")
         else:
             from sessions.export import export
 
@@ -128,17 +131,20 @@ def _recipe_words(recipe_path: Path, options: argparse.Namespace) -> dict[str, s
 
 
 def _print_shown(place: Host, step: RecipeStep, outcome: Outcome) -> None:
-    """What a step of a recipe wants printed, under its note, as soon as it is done."""
+    """What a step of a recipe wants printed, under its note, as soon as it is done: without the conditions that
+    `iwb show` tells as well, which would stand there as often as there are tables."""
     outputs = range(1, len(outcome.artifacts) + 1) if step.shown is None else step.shown
     if not outputs:
         return
-    from sessions.render import render
+    from sessions.render import body
 
-    wide = shutil.get_terminal_size((100, 24)).columns
+    wide = max(60, shutil.get_terminal_size((PRINTED_WIDTH, 24)).columns)
     print(f"## {step.note.strip() or step.id}\n")
     for n in outputs:
         if n > len(outcome.artifacts):  # no reason to stop a long study
             print(f"(output {n} is to be printed, and the step left {len(outcome.artifacts)})\n", flush=True)
             continue
         stored = outcome.artifacts[n - 1]
-        print(f"@{stored.id}  {render(place.session.artifact(stored.id), width=max(60, wide))}\n", flush=True)
+        print(f"@{stored.id}  {stored.title}")
+        print(textwrap.fill(stored.summary, wide) + "\n" if stored.summary else "")
+        print(body(place.session.artifact(stored.id), width=wide) + "\n", flush=True)

@@ -114,7 +114,7 @@ def text_of(value: Value) -> str:
         case tuple():
             return ",".join(map(text_of, value))
         case _:
-            return str(value)
+            return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def comment_of(line: str) -> str:

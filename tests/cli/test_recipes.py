@@ -48,15 +48,19 @@ def study(iwb: Call, tmp_path: Path) -> Call:
     return iwb
 
 
-def test_what_is_marked_is_printed_as_show_does_under_its_note(study: Call) -> None:
+def test_what_is_marked_is_printed_under_its_note(study: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     said = study("run", "a.iwb", "r.toml", "n=6")
     assert said.status == 0, said.err
     assert said.out.startswith("## Before anything is cut\n\n@3  ")
     shown = study("show", "a.iwb", "@3").out.strip()
-    assert shown in said.out
-    assert re.search(r"induction.* 6 prompts ", shown)
+    assert "ablation none" in shown  # the facts are left to `iwb show`; the table is the same
+    assert "ablation none" not in said.out
+    table = shown[shown.index("model      set") :]
+    assert re.search(r"induction.* 6 prompts ", table)
+    assert table in said.out
     assert "models.load" not in said.out  # not marked
-    assert "iwb show a.iwb" in said.out.splitlines()[-1]
+    assert "iwb show a.iwb @ID" in said.out.splitlines()[-1]
     assert study("run", "a.iwb", "r.toml", "n=6").out == said.out  # done before: printed as well
 
 
@@ -98,6 +102,7 @@ def test_the_session_comes_back_out_as_a_recipe_that_does_the_same(study: Call) 
         ("r.toml device=cpu --device cpu", "the value 'device' is given twice"),
         ("r.toml --dtype float32", "--dtype means nothing to a recipe without a value 'dtype'"),
         ("r.toml --seed 3", "--seed means nothing to a recipe without a value 'seed'"),
+        ("finetuning_tpp.toml", "the bundled recipe of that name is 'finetuning_tpp'"),
         ("finetuning_tp", "unknown operation 'finetuning_tp'"),
     ],
 )

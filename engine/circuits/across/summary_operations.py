@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from engine.circuits.across.naming import found_on, the_circuits
@@ -30,7 +31,8 @@ class Summary(Params, frozen=True, kw_only=True):
 
 
 def summary(params: Summary, ctx: Context) -> Sequence[AnyArtifact]:
-    """Two tables with a row per circuit: its size in every way of counting, and whole model against circuit alone."""
+    """Two tables with a row per circuit: its size in every way of counting, and whole model against circuit alone.
+    Columns in which no circuit has a number are left out."""
     graphs = the_circuits(ctx, params.circuits)
     facts: dict[str, Any] = {
         "circuits": list(params.circuits),
@@ -58,21 +60,23 @@ def _sizes(graphs: Sequence[Graph], facts: dict[str, Any]) -> Table:
         counts = (nodes, len(parts.heads), len(parts.mlps), told.get("inputs_kept"), edges, parts.edges_total)
         rows.append((*_which(graph), *counts, graph.title))
     words = ", ".join(f"{row[0]} {row[3]:,} ({row[4]:,} heads)" for row in rows)
-    return Table(
-        title="Circuits: how large",
-        summary=f"nodes kept: {words}",
-        facts=facts,
-        columns=(
-            *_WHICH,
-            Column("nodes", "int", "", "embeddings, heads, MLPs and logits that are kept"),
-            Column("heads", "int"),
-            Column("MLPs", "int"),
-            Column("inputs", "int", "", "q, k, v, MLP inputs and logits that a kept edge enters"),
-            Column("edges", "int"),
-            Column("of edges", "int", "", "that the model has"),
-            Column("circuit", "text"),
-        ),
-        rows=tuple(rows),
+    return _without_empty(
+        Table(
+            title="Circuits: how large",
+            summary=f"nodes kept: {words}",
+            facts=facts,
+            columns=(
+                *_WHICH,
+                Column("nodes", "int", "", "embeddings, heads, MLPs and logits that are kept"),
+                Column("heads", "int"),
+                Column("MLPs", "int"),
+                Column("inputs", "int", "", "q, k, v, MLP inputs and logits that a kept edge enters"),
+                Column("edges", "int"),
+                Column("of edges", "int", "", "that the model has"),
+                Column("circuit", "text"),
+            ),
+            rows=tuple(rows),
+        )
     )
 
 
@@ -89,20 +93,32 @@ def _scores(graphs: Sequence[Graph], facts: dict[str, Any]) -> Table:
     names = [
         (f"{name} whole" if which == "full" else f"{name}") for _, name in MEASURED for which in ("full", "circuit")
     ]
-    return Table(
-        title="Circuits: how well they do alone",
-        summary=f"Frac correct, whole model -> circuit: {words}" if words else f"{len(rows)} circuits",
-        facts=facts,
-        columns=(
-            *_WHICH,
-            *(Column(name, "float", "", "whole model" if "whole" in name else "the circuit alone") for name in names),
-            Column("KL", "float", "nats", "whole model || circuit"),
-            Column("faithfulness", "float", "", "(circuit - nothing) / (whole model - nothing), by its own metric"),
-            Column("n", "int", "prompts"),
-            Column("measured on", "text"),
-        ),
-        rows=tuple(rows),
+    return _without_empty(
+        Table(
+            title="Circuits: how well they do alone",
+            summary=f"Frac correct, whole model -> circuit: {words}" if words else f"{len(rows)} circuits",
+            facts=facts,
+            columns=(
+                *_WHICH,
+                *(
+                    Column(name, "float", "", "whole model" if "whole" in name else "the circuit alone")
+                    for name in names
+                ),
+                Column("KL", "float", "nats", "whole model || circuit"),
+                Column("faithfulness", "float", "", "(circuit - nothing) / (whole model - nothing), by its own metric"),
+                Column("n", "int", "prompts"),
+                Column("measured on", "text"),
+            ),
+            rows=tuple(rows),
+        )
     )
+
+
+def _without_empty(table: Table) -> Table:
+    """Without the columns that no circuit has anything in, such as the edges of circuits of heads."""
+    kept = [i for i in range(len(table.columns)) if any(row[i] is not None for row in table.rows)]
+    columns, rows = tuple(table.columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return msgspec.structs.replace(table, columns=columns, rows=rows)
 
 
 def _number(told: dict[str, Any], name: str) -> float | None:
