@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.operations import Context, ModelRef, Operation, Params, PromptsRef
+from engine.prompts.joining import JOIN
 from sessions.artifacts import AnyArtifact, Prompts
 from sessions.errors import CallError
 
@@ -227,4 +228,5 @@ OPERATIONS: tuple[Operation, ...] = (
         gives=("prompts",),
         function=look_again,
     ),
+    JOIN,
 )
