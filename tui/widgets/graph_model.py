@@ -9,7 +9,7 @@ from tui.widgets.automaton_picture import AutomatonPicture
 from tui.widgets.edge_lines import EdgeMatrix, edge_matrix
 from tui.widgets.graph_layout import LayeredLayout, Shown, shown, thresholds
 from tui.widgets.graph_picture import DENSE, LEVELS, LayeredPicture, styled
-from tui.widgets.graph_sides import LETTERS, compares, legend, side_ink
+from tui.widgets.graph_sides import LETTERS, compares, counts, side_ink
 from tui.widgets.heatmap_picture import HeatmapPicture, Matrix2d
 from tui.widgets.inks import Inks, Piece, clipped
 
@@ -221,9 +221,9 @@ class GraphModel:
         if self.automaton:
             words.append(f"{len(self.graph.nodes)} states, {len(self.graph.edges)} transitions")
         else:
-            words.append(self.part.title)
             if self.compares:
-                words.append(legend(self.graph))
+                words.append(counts(self.graph))
+            words.append(self.part.title)
             if self.threshold:
                 words.append(f"|weight| at least {self.threshold:.3g}")
             if self.focus:

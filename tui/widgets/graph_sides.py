@@ -30,6 +30,14 @@ def legend(graph: Graph) -> str:
     return " · ".join(words)
 
 
+def counts(graph: Graph) -> str:
+    """The legend without names, for a line of 80 columns: the title says which circuit stands beside which."""
+    nodes, edges = Counter(n.side for n in graph.nodes), Counter(e.side for e in graph.edges)
+    first, *rest = SIDES
+    words = [f"{LETTERS[first]} both {nodes[first]} nodes {edges[first]} edges"]
+    return " · ".join(words + [f"{LETTERS[side]} only {nodes[side]}, {edges[side]}" for side in rest])
+
+
 def side_ink(side: Side, inks: Inks, *, bright: bool = True) -> Style:
     """Of both: the text's own. Of one: an arm of the signed colour map, which colour-blind people tell apart."""
     if side == "both" or inks.depth not in ("truecolor", "256"):

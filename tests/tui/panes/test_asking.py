@@ -139,7 +139,7 @@ async def test_two_circuits_are_compared_by_a_key_and_the_chosen_one() -> None:
         both = msgspec.structs.replace(small_circuit(), nodes=nodes)
         bench.engine.finish(max(bench.file.steps), both)
         await settle(pilot)
-        assert "A only first: " in screen_text(bench.app)
+        assert "A only 10, 0" in screen_text(bench.app)
         assert bench.app.pane.unable("compare") == "only from a finished circuit"  # type: ignore[union-attr]
 
 
