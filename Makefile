@@ -40,6 +40,7 @@ snapshots: setup
 
 zoo: setup
 	$(BIN)/python -P -m engine.models.zoo.train_transformers
+	$(BIN)/python -P -m engine.models.zoo.train_base
 	$(BIN)/python -P -m engine.synthesis.train_zoo
 
 clean:

@@ -136,7 +136,7 @@ def finish_relations(
     held_out = relation_accuracy(model, sampler, seed + 2, 3000)
     for name, value in held_out.items():
         print(f"zoo:tpp held-out accuracy {name} {value:.4f}")
-    save(model, folder / "tpp.safetensors", vocab, BOS, TPP, {"seed": seed, "held_out_accuracy": held_out})
+    save(model, folder / "tpp.safetensors", _words(vocab), TPP, {"seed": seed, "held_out_accuracy": held_out})
 
 
 def induction_model(vocab: list[str]) -> TrainableTransformer:
@@ -204,7 +204,11 @@ def finish_induction(folder: Path, model: TrainableTransformer, vocab: list[str]
             print(f"zoo:induction L{layer}H{head} previous-token score {previous:.3f} induction score {induction:.3f}")
     print(f"zoo:induction accuracy on fresh blocks {right:.4f}")
     facts: dict[str, object] = {"seed": seed, "accuracy": round(right, 4), "heads": heads}
-    save(model, folder / "induction.safetensors", vocab, BOS, INDUCTION, facts)
+    save(model, folder / "induction.safetensors", _words(vocab), INDUCTION, facts)
+
+
+def _words(vocab: list[str]) -> dict[str, object]:
+    return {"type": "words", "vocab": vocab, "bos": BOS}
 
 
 def main() -> None:

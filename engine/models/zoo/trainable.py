@@ -148,9 +148,12 @@ class TrainableTransformer(nn.Module):
 
 
 def save(
-    model: TrainableTransformer, path: Path, vocab: list[str], bos: str, summary: str, facts: dict[str, object]
+    model: TrainableTransformer, path: Path, tokenizer: dict[str, object], summary: str, facts: dict[str, object]
 ) -> None:
-    """Write `path` (.safetensors, float32) and its .json: family, configuration, tokenizer, and what was measured."""
+    """Write `path` (.safetensors, float32) and its .json: family, configuration, tokenizer, and what was measured.
+
+    `tokenizer` is described as `engine.models.tokenizers.read_tokenizer` reads it.
+    """
     weights = {name: value.detach().float().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, path)
     path.chmod(0o644)
@@ -159,7 +162,7 @@ def save(
         "title": path.stem,
         "summary": summary,
         **msgspec.to_builtins(model.config),
-        "tokenizer": {"type": "words", "vocab": vocab, "bos": bos},
+        "tokenizer": tokenizer,
         "training": facts,
     }
     path.with_suffix(".json").write_text(json.dumps(document) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,14 @@ def test_a_tokenizer_that_cannot_be_read_is_told(described: object, said: str, t
     byte_level().save(str(tmp_path / "good.json"))
     with pytest.raises(CallError, match=said):
         read_tokenizer(described, tmp_path, "mine")
+
+
+def test_a_tokenizer_may_stand_in_the_configuration_itself(tmp_path: Path) -> None:
+    inner = byte_level()
+    described = {"type": "tokenizers", "json": json.loads(inner.to_str()), "bos": None}
+    tokenizer = read_tokenizer(described, tmp_path, "mine")
+    assert tokenizer.name == "subwords of mine"
+    assert tokenizer.bos_id is None
+    assert tokenizer.encode(LINES[0]) == inner.encode(LINES[0]).ids
+    with pytest.raises(CallError, match="tokenizer in the configuration cannot be read"):
+        read_tokenizer({"type": "tokenizers", "json": {"model": 3}}, tmp_path, "mine")

@@ -71,6 +71,16 @@ def test_held_out_combinations_are_solved_over_the_whole_vocabulary(task: str) -
         assert np.mean(of_group) > 0.8, group  # a group has some ten to seventy rows
 
 
+@pytest.mark.parametrize("variant", ["single_token", "main"])
+def test_more_nouns_than_the_model_knows_leave_its_own(variant: str) -> None:
+    tokenizer = bundled("tpp").tokenizer
+    common, every = (
+        generate("tpp", np.random.default_rng(FRESH), 50, variant=variant, nouns=nouns, tokenizer=tokenizer)
+        for nouns in ("common", "all")
+    )
+    assert every == common
+
+
 def test_the_corrupt_partner_changes_the_answer() -> None:
     model = bundled("tpp")
 
