@@ -76,6 +76,8 @@ def cannot_open_attention(app: IwbApp) -> str | None:
 
     if app.view_id not in HEAD_VIEWS:
         return "only in the Sweep, Attention and Circuit views"
+    if app.view_id == "attention" and app.screen is app.main_screen:
+        return "the Attention view is shown already"
     component = _component(app)
     return None if isinstance(component, Head) else f"{component or 'what is selected'} has no attention pattern"
 

@@ -51,7 +51,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "program": "Program",
     "history": "History",
     "rasp": "RASP",
-    "head": "About a head: in Sweep, Attention and Circuit, and over an answer",
+    "head": "Head",
     "form": "In a form",
     "palette": "In the palette",
     "help": "In help",

@@ -178,6 +178,8 @@ class AttentionPane(Pane):
         return f"{head}{note} · {self._patterns.title}"
 
     def component(self) -> Component | None:
+        if self.shown is None:
+            return None
         return Head(self.selection.now.layer, self.selection.now.head or 0)  # as the path and the drawing take it
 
     def selected_path(self) -> str:

@@ -11,7 +11,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.actions import Action, Scope
-from tui.actions.action import OVERLAY_SCOPES, SCOPE_TITLES
+from tui.actions.action import HEAD_VIEWS, OVERLAY_SCOPES, SCOPE_TITLES
 from tui.screens.overlay import Overlay
 
 
@@ -40,7 +40,8 @@ class HelpScreen(Overlay[None]):
     def _rows(self) -> list[tuple[Scope, list[Action]]]:
         """The view's own keys first, then everybody's, then those of other views and overlays."""
         here: Scope = self.bench.view_id  # type: ignore[assignment]
-        first: list[Scope] = [here, "everywhere", "moving", "lost", "replay", "overlay"]
+        heads: list[Scope] = ["head"] if here in HEAD_VIEWS else []
+        first: list[Scope] = [here, *heads, "everywhere", "moving", "lost", "replay", "overlay"]
         order = first + [scope for scope in SCOPE_TITLES if scope not in first]
         return [(scope, [a for a in self.bench.actions.values() if a.scope == scope]) for scope in order]
 
