@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from engine.circuits.metrics import METRICS, Targets, within_slack
+from engine.circuits.runs import PromptRuns
+from engine.prompts.tokenized import TokenBatch
 
 LOG2, LOG4 = math.log(2), math.log(4)
 # One example, two scored positions, probabilities (1/2, 1/4, 1/4) and (1/8, 1/8, 3/4).
@@ -67,6 +71,17 @@ def test_lead_over_the_best_foil_takes_the_largest_of_several() -> None:
     logits = LOGITS[0]
     expected = [float(logits[0, 2] - max(logits[0, 0], logits[0, 1])), float(max(logits[1, :2]) - logits[1, 2])]
     assert value("logit_diff_max", targets([[2, -1], [0, 1]], [[0, 1], [2, -1]])) == pytest.approx(sum(expected) / 2)
+
+
+def test_the_best_of_several_foils_is_found_among_the_columns_that_are_kept(
+    pair: Any, batch: TokenBatch, naive: Callable[..., torch.Tensor]
+) -> None:
+    foils = torch.randint(0, 23, (len(batch.tokens), 5), generator=torch.Generator().manual_seed(1))
+    foils[::2, 3:] = -1  # rows with fewer
+    several = batch._replace(foils=foils[:, :1], all_foils=foils, all_answers=batch.answers)
+    runs = PromptRuns(pair.ours, several, METRICS["logit_diff_max"])
+    expected = naive("logit_diff_max", pair.hooked, several, (), "zero")
+    torch.testing.assert_close(runs.clean.double(), expected.double(), rtol=1e-4, atol=1e-4)  # float32, other order
 
 
 @pytest.mark.parametrize("name", ["logit_diff", "logit_diff_max"])

@@ -1,4 +1,4 @@
-"""`zoo:base` is what it is bundled for: it knows names and repetition, in subword tokens, and nothing of TPP."""
+"""`zoo:base` is what it is bundled for: it knows names and some repetition, in subword tokens, and no TPP."""
 
 from __future__ import annotations
 
