@@ -21,6 +21,7 @@ from sessions.errors import CallError
 from sessions.recipes import RecipeStep, read
 
 PRINTED_WIDTH = 140  # cells, where nobody says how wide the page is: tables of a study are read whole
+PRINTED_ROWS = 20  # of each; `iwb show` gives more
 
 
 def answer(options: argparse.Namespace) -> int:
@@ -147,4 +148,4 @@ def _print_shown(place: Host, step: RecipeStep, outcome: Outcome) -> None:
         stored = outcome.artifacts[n - 1]
         print(f"@{stored.id}  {stored.title}")
         print(textwrap.fill(stored.summary, wide) + "\n" if stored.summary else "")
-        print(body(place.session.artifact(stored.id), width=wide) + "\n", flush=True)
+        print(body(place.session.artifact(stored.id), width=wide, max_rows=PRINTED_ROWS) + "\n", flush=True)

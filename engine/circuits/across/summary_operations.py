@@ -21,8 +21,8 @@ MEASURED = (("loss", "NLL"), ("accuracy", "Frac correct"), ("logit_diff", "Logit
 
 _WHICH = (
     Column("found on", "text", "", "the model"),
-    Column("metric", "text", "", "what the search kept, and under which ablation"),
-    Column("threshold", "float", "", "tau or theta, in the metric's unit"),
+    Column("metric", "text", "", "what the search kept, under which ablation, and what its threshold is a part of"),
+    Column("threshold", "float", "", "tau or theta, in the metric's unit unless a percentage"),
 )
 
 
@@ -48,6 +48,8 @@ def _which(graph: Graph) -> tuple[str, str, float | None]:
     told = graph.facts
     threshold = told.get("tau", told.get("theta"))
     words = ", ".join(str(told[key]) for key in ("metric", "ablation") if key in told)
+    mode = str(told.get("mode", told.get("threshold", "absolute")))
+    words += f", {mode}" if mode != "absolute" else ""
     return found_on(graph, (), ()), words, None if threshold is None else float(threshold)
 
 
