@@ -137,3 +137,34 @@ def test_every_parameter_in_a_bundled_recipe_is_one_of_its_operation(name: str) 
         assert set(step.parameters) <= set(fields), step.id
         assert {n for n, field in fields.items() if field.required} <= set(step.parameters), step.id
     assert all(recipe.comments[value] for value in recipe.values), "every value says what it is"
+
+
+SMALL = (
+    "n_main=14 n_single=7 n_feather=16 n_light=32 n_welter=48 epochs_welter=1 n_acdc=8 n_sweep=12 nouns=common --seed 5"
+)
+
+
+def test_the_fine_tuning_study_runs_to_its_last_table(iwb: Call) -> None:
+    said = iwb("run", "a.iwb", "finetuning_tpp", *SMALL.split())
+    assert said.status == 0, said.err
+    steps = iwb("show", "a.iwb", "--json").json()["steps"]
+    assert {step["status"] for step in steps} == {"done"}
+    assert [step["seed"] for step in steps if step["operation"] == "models.finetune"] == [5, 5, 5]
+    tables = said.out.split("## ")[1:]
+    recipe = read(recipe_path("finetuning_tpp"))
+    assert len(tables) == sum(step.shown != () for step in recipe.steps)
+    (first,) = (table for table in tables if table.startswith("Baselines"))
+    for model in ("base", "Featherweight", "Lightweight", "Welterweight"):
+        assert len(re.findall(rf"^{model} +tpp, (?:14|7) prompts ", first, re.MULTILINE)) == 2
+    (third,) = (table for table in tables if table.startswith("Every circuit on every model"))
+    assert len(re.findall(r"^\w+ \(\d+ heads? removed\)  +[\d.]+ +[\d.]+ +[\d.]+$", third, re.MULTILINE)) == 3
+    trained = [rows_of(iwb, artifact) for artifact in (6, 9, 12)]
+    tested = rows_of(iwb, 2) | rows_of(iwb, 3)
+    assert all(not rows & tested for rows in trained)
+
+
+def rows_of(iwb: Call, artifact: int) -> set[str]:
+    """The nouns a, b, c of every prompt of a set."""
+    shown = iwb("show", "a.iwb", f"@{artifact}", "--json").json()
+    assert shown["kind"] == "prompts"
+    return {" ".join(row["clean"][slice(*row["spans"][name])] for name in ("a1", "b1", "c")) for row in shown["rows"]}
