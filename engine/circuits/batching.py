@@ -12,6 +12,7 @@ from engine.hardware import free_memory, rows_that_fit
 from engine.models.protocols import TransformerModel
 
 CPU_WORK = 8e10  # floating-point operations per batch: about a second of one core
+CPU_TRAFFIC = 6e8  # bytes of activations per batch: what a small model's second goes into instead
 GPU_WORK = 4e12
 KEPT_SHARE = 0.25  # of the free memory, for clean passes that are kept
 
@@ -50,8 +51,11 @@ def sizes(
     unembedding = scored * c.d_model * (c.logits if vocabulary else 2)
     work = 2 * (pos * c.n_layers * (attention + mlp) + unembedding)
     floats = pos * (6 * c.d_model + 4 * c.n_heads * c.d_head + 3 * c.d_mlp + c.n_heads * pos)
-    floats += scored * (3 * c.logits if vocabulary else 8) + extra_floats
+    ends = scored * (3 * c.logits if vocabulary else 8) + extra_floats
     by_work = max(1, int((CPU_WORK if device == "cpu" else GPU_WORK) / work))
+    if device == "cpu":
+        by_work = max(1, min(by_work, int(CPU_TRAFFIC / (4 * (floats * c.n_layers + ends)))))
+    floats += ends
     rows = min(by_work, rows_that_fit(4 * floats, device), most_rows or by_work)
     return Sizes(rows, min(prompts, rows), int(KEPT_SHARE * free_memory(device)))
 
