@@ -192,7 +192,10 @@ class PromptRuns:
         device = self.model.device
         rows = slice(start, min(stop, self.size))
         lengths = batch.lengths[rows]
-        longest = int(lengths.max())
+        # Attention that looks ahead is kept from padding by the embeddings alone, which an ablation may cut: as much
+        # of it then in every chunk, or values would depend on the size of batches.
+        ahead = self.model.config.attention == "bidirectional"
+        longest = batch.tokens.shape[1] if ahead else int(lengths.max())
         tokens = batch.tokens[rows, :longest].to(device)
         at = batch.at[rows].to(device)
         targets = Targets(

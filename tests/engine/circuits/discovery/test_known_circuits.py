@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.circuits.discovery.acdc import acdc
 from engine.circuits.discovery.attribution import edge_scores
 from engine.circuits.discovery.computational_graph import ComputationalGraph, Link, computational_graph
+from engine.circuits.discovery.edge_passes import edge_values
 from engine.circuits.discovery.thresholds import Rule
 from engine.circuits.metrics import METRICS
 from engine.circuits.runs import PromptRuns
@@ -102,3 +103,14 @@ def test_attribution_is_blind_where_attention_is_saturated(known: Known) -> None
             total += part.scores
         found[steps] = auroc(known, total.abs())
     assert found[8] > 0.6
+
+
+@pytest.mark.parametrize("kind", ["zero", "mean"])
+def test_values_do_not_depend_on_how_much_padding_a_chunk_needs(known: Known, kind: Any) -> None:
+    """Attention that looks ahead is kept from padding by the embeddings alone, and those are cut here."""
+    few = TokenBatch(*(None if part is None else part[::6] for part in known.batch))
+    apart = [PromptRuns(known.model, few, METRICS["l2"], kind, rows=rows) for rows in (64, 1)]
+    masks = known.graph.edges.repeat(known.graph.size, 1, 1)
+    masks[torch.arange(known.graph.size), *known.graph.edges.nonzero().T] = False
+    together, alone = (edge_values((runs,), masks, known.graph)[0] for runs in apart)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)  # single precision
