@@ -24,7 +24,7 @@ from textual.widgets import Input, TextArea
 
 from engine.server.protocol import StepChanged
 from sessions.errors import IwbError
-from sessions.steps import Step
+from sessions.steps import Step, Stored
 from themes.colour import depth_of
 from themes.screen import NAMES, OURS
 from tui.actions import BY_ID, Action, Scope
@@ -39,7 +39,7 @@ from tui.selection import Selection, restored, saved
 from tui.sides import ContextPane, Inspector
 from tui.status import span
 from tui.store import Changes
-from tui.views import VIEW_OF, View
+from tui.views import VIEW_OF, VIEWS, View
 
 if TYPE_CHECKING:
     from tui.panes.base import Pane
@@ -333,7 +333,8 @@ class IwbApp(Doings, inherit_bindings=False):
         here = any(self.view.fits(stored, step) for stored in event.artifacts)
         if step.status == "done" and event.artifacts and not here:
             titles = ", ".join(stored.title for stored in event.artifacts)
-            self.notify(f"step {step.id} {step.operation}: {titles}", title="Done", markup=False)
+            where = _where_shown(event.artifacts, step)
+            self.notify(f"step {step.id} {step.operation}: {titles}", title=f"Done · {where}", markup=False)
         self.investigation.store.note_log(f"step {step.id} {step.operation} {step.status}", step=step.id)
 
     def _tick(self) -> None:
@@ -405,6 +406,12 @@ class IwbApp(Doings, inherit_bindings=False):
 
     def on_descendant_focus(self) -> None:
         self.refresh_lines("hints")
+
+
+def _where_shown(artifacts: Sequence[Stored], step: Step) -> str:
+    """The key and view where a step's first result is drawn; one that no view draws opens from the context pane."""
+    drawn = next((view for stored in artifacts for view in VIEWS if view.fits(stored, step)), None)
+    return f"{drawn.key} {drawn.title} shows it" if drawn is not None else "in the context pane, enter shows it"
 
 
 def _reason(step: Step) -> str:

@@ -308,6 +308,18 @@ class Doings(KeysInTurn, inherit_bindings=False):
         """Whether a running step shows curves, which no view draws."""
         return any(part.kind == "series" for part in self.investigation.store.partials_of(step))
 
+    def no_front_curves(self) -> str | None:
+        """Why there are no curves of the running step to draw."""
+        front = self.investigation.store.front_job()
+        if front is None:
+            return "nothing is running"
+        return None if self.has_live_curves(front.id) else "the running step has no curves yet"
+
+    def open_front_curves(self) -> None:
+        front = self.investigation.store.front_job()
+        if front is not None:
+            self.open_live(front.id)
+
     def open_live(self, step: int) -> None:
         from tui.screens.live import LiveScreen
 

@@ -21,6 +21,9 @@ _ABSENT = {
 }
 
 
+SHOWN_IN = {"graph": "circuit", "program": "program"}  # kinds of which the one a view shows is meant
+
+
 class Choice(NamedTuple):
     """One thing a field can be set to: what is sent, and what is read."""
 
@@ -78,8 +81,13 @@ def choices_of(field: FieldInfo, store: Store, sources: Iterable[Choice] = ()) -
 def _start(field: FieldInfo, store: Store, selection: Selection, choices: tuple[Choice, ...]) -> str:
     if field.type in ("artifact", "artifacts"):
         chosen = {"model": selection.model, "prompts": selection.prompts}.get(field.kind)
-        if field.optional and field.default is None and chosen is None:
-            return ""
+        if field.kind in SHOWN_IN:
+            chosen = selection.shown.get(SHOWN_IN[field.kind])
+            chosen = chosen if any(choice.value == f"@{chosen}" for choice in choices) else None
+        if field.optional and field.default is None and (chosen is None or field.name != field.kind):
+            return (
+                ""  # what is chosen is for the field of its name: `evaluate` on the prompts to train on would be wrong
+            )
         if field.type == "artifacts" and not field.required:
             return references_written(field.default or ())
         if chosen is not None and store.stored(chosen) is not None:

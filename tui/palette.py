@@ -60,6 +60,11 @@ def is_command(text: str, catalogue: Mapping[str, OperationInfo]) -> bool:
     return bool(words) and (words[0] in catalogue or ("." in words[0] and len(words) > 1))
 
 
+def names_only(text: str) -> bool:
+    """Whether a command line names its operation and nothing else: its form asks for the rest."""
+    return len(text.split()) == 1
+
+
 def parse_command(text: str, catalogue: Mapping[str, OperationInfo]) -> CommandLine:
     """`circuits.head_sweep model=@1 prompts=@2 --seed 3` as the engine wants it.
 

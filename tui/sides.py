@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tui.panes.base import Pane
 
 LONG_LIST = 12  # a longer one is counted: the inspector is for what can be read at a glance
+OPENS = ("cell_operation", "cell_parameters")  # facts for enter on an entry; the view says that it opens
 GROUPS = (("Models", ("model",)), ("Prompts", ("prompts",)), ("Results", ()))
 
 
@@ -125,7 +126,7 @@ class Inspector(VerticalScroll):
         if shown is not None:  # the conditions that the view has not told itself
             told = parts[0].plain
             facts_of = {k: v for k, v in shown.artifact.facts.items() if v not in (None, "", [], (), {})}
-            facts = [f"{k}: {_plain(v)}" for k, v in facts_of.items() if f"{k}: " not in told]
+            facts = [f"{k}: {_plain(v)}" for k, v in facts_of.items() if k not in OPENS and f"{k}: " not in told]
             parts.append(Content("\n".join(facts)))
         store = self.bench.investigation.store
         if shown is not None and shown.stored is not None:

@@ -31,7 +31,8 @@ class View(NamedTuple):
 
 
 def _about_attention(step: Step) -> bool:
-    return "attention" in step.operation or "pattern" in step.operation
+    """Whether a step's matrices are patterns, queries by keys; of `attention_to_answer` they are models by heads."""
+    return step.operation.endswith(("attention_patterns", ".attention", ".patterns"))
 
 
 VIEWS: tuple[View, ...] = (
@@ -60,7 +61,7 @@ VIEWS: tuple[View, ...] = (
         "3",
         "Sweep",
         "Ablate every head and MLP and see what each does to the metric, as a layer x head heatmap. "
-        "It fills in while the sweep runs; enter opens the cell under the cursor in Attention.",
+        "Every other matrix of a circuit method is here too; all fill in while they run, and enter opens an entry.",
         "tui.panes.sweep:SweepPane",
         lambda stored, step: (
             stored.kind == "matrix" and step.operation.startswith("circuits.") and not _about_attention(step)
@@ -81,8 +82,8 @@ VIEWS: tuple[View, ...] = (
         "circuit",
         "5",
         "Circuit",
-        "The circuit as a layered graph, with each part's score and the circuit's faithfulness. "
-        "Levels of detail, a threshold, a focus cone, and a matrix view where the graph is dense.",
+        "The circuit as a layered graph with its scores, and beside it the metric as edges go, held-out prompts too. "
+        "Levels of detail, a threshold, a focus cone, a matrix where it is dense, and another circuit to compare with.",
         "tui.panes.circuit:CircuitPane",
         lambda stored, step: stored.kind == "graph" and step.operation.startswith(("circuits.", "rasp.")),
         "circuits.greedy_sweep",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sessions.parameters import FieldInfo, OperationInfo
-from tests.tui.fake import CATALOGUE, investigation
+from tests.tui.fake import CATALOGUE, a_graph, investigation
 from tui.form import Choice, field_named, fields_of, read
 from tui.link import Snapshot
 from tui.selection import Selection
@@ -105,3 +105,25 @@ def test_a_list_of_references_is_read_and_its_mistakes_are_said_at_its_field() -
     assert read(SEVERAL, {"models": "zoo:tpp", "sets": "@2"}).values == {"models": ["zoo:tpp"], "sets": ["@2"]}
     assert read(SEVERAL, {"models": "", "sets": ""}).errors == {"models": "name one or more models: @ID,@ID"}
     assert "written @1,@2" in read(SEVERAL, {"models": "@1,,", "sets": ""}).errors["models"]
+
+
+def test_an_optional_reference_is_left_empty_unless_it_is_the_chosen_things_own_field() -> None:
+    fields = (
+        FieldInfo(name="prompts", type="artifact", kind="prompts", required=True),
+        FieldInfo(name="evaluate", type="artifact", kind="prompts", optional=True),
+        FieldInfo(name="model", type="artifact", kind="model", optional=True),
+    )
+    info = OperationInfo(name="x.y", title="", summary="", fields=fields, gives=(), version=1, interactive=False)
+    starts = [field.start for field in fields_of(info, {}, filled(), Selection(model=1, prompts=2))]
+    assert starts == ["@2", "", "@1"]  # measuring on the prompts trained on is nothing to begin with
+
+
+def test_the_circuit_of_a_form_is_the_one_shown_else_the_newest() -> None:
+    file, store = investigation(), Store()
+    newer = file.add(file.add_step("circuits.acdc"), a_graph())
+    store.take(Snapshot(tuple(file.steps.values()), tuple(file.stored.values()), (), {}))
+    older = next(stored.id for stored in store.of_kind("graph") if stored.id != newer.id)
+    field = FieldInfo(name="circuit", type="artifact", kind="graph", required=True)
+    info = OperationInfo(name="x.y", title="", summary="", fields=(field,), gives=(), version=1, interactive=False)
+    assert fields_of(info, {}, store, Selection())[0].start == f"@{newer.id}"
+    assert fields_of(info, {}, store, Selection(shown={"circuit": older}))[0].start == f"@{older}"

@@ -6,7 +6,7 @@ import pytest
 
 from sessions.errors import CallError
 from tests.tui.fake import CATALOGUE
-from tui.palette import RECENT, CommandLine, Entry, is_command, parse_command, ranked, remembered
+from tui.palette import RECENT, CommandLine, Entry, is_command, names_only, parse_command, ranked, remembered
 
 KNOWN = {info.name: info for info in CATALOGUE}
 ENTRIES = [
@@ -71,3 +71,8 @@ def test_letters_are_told_from_command_lines() -> None:
     assert is_command("models.lod source=x", KNOWN)
     assert not is_command("sweep", KNOWN)
     assert not is_command("", KNOWN)
+
+
+def test_an_operation_named_alone_asks_for_its_form() -> None:
+    assert names_only("models.load")
+    assert not names_only("models.load source=x")

@@ -125,15 +125,15 @@ CIRCUIT: tuple[Action, ...] = (
         hint=11,
     ),
     on_pane("circuit.less", "Less detail", "One level of detail back.", "-", verb="level", arg=-1, hint=12),
-    on_pane("circuit.fewer", "Fewer edges", "Raise the threshold on |weight|.", ".", verb="threshold", arg=1, hint=13),
-    on_pane("circuit.edges", "More edges", "Lower the threshold on |weight|.", ",", verb="threshold", arg=-1, hint=14),
+    on_pane("circuit.fewer", "Fewer edges", "Raise the threshold on |weight|.", ".", verb="threshold", arg=1, hint=15),
+    on_pane("circuit.edges", "More edges", "Lower the threshold on |weight|.", ",", verb="threshold", arg=-1, hint=16),
     on_pane(
         "circuit.focus",
         "Focus",
         "Only the selected node's ancestors and descendants, or everything again.",
         "o",
         verb="focus_cone",
-        hint=15,
+        hint=17,
     ),
     on_pane(
         "circuit.matrix",
@@ -141,7 +141,6 @@ CIRCUIT: tuple[Action, ...] = (
         "Draw the edges as a source x target matrix, or as lines.",
         "M",
         verb="matrix",
-        hint=16,
     ),
     on_pane(
         "circuit.all",
@@ -160,6 +159,7 @@ CIRCUIT: tuple[Action, ...] = (
         "Show or hide the metric as parts go, on the prompts that decide and on those held out.",
         "c",
         verb="curve",
+        hint=13,
     ),
     on_pane(
         "circuit.compare",
@@ -167,6 +167,7 @@ CIRCUIT: tuple[Action, ...] = (
         "Choose another circuit and see both in one graph: = has both, A only this one, B only the other.",
         "d",
         verb="compare",
+        hint=14,
     ),
     on_pane("circuit.other", "Other result", "Show another circuit of this investigation.", "t", verb="other"),
     on_pane("circuit.pan_left", "Pan left", "Move the drawing.", "H", verb="pan_x", arg=-8),

@@ -143,6 +143,16 @@ EVERYWHERE: tuple[Action, ...] = (
         help="Ask the running step to stop after its batch; what it finished is kept and can be resumed.",
     ),
     Action(
+        id="job.curves",
+        title="Curves of the running step",
+        scope="everywhere",
+        keys=("U",),
+        handler=_app("open_front_curves"),
+        enabled=_when("no_front_curves"),
+        hint=6,
+        help="Draw the losses of a model while it is trained, or whatever curves the running step has so far.",
+    ),
+    Action(
         id="app.jobs",
         title="Jobs",
         scope="everywhere",

@@ -55,7 +55,7 @@ HEAD: tuple[Action, ...] = (
         keys=("P",),
         handler=_open_attention,
         enabled=_cannot_open_attention,
-        hint=17,
+        hint=18,
     ),
-    *(_question(question, 18 + at) for at, question in enumerate(QUESTIONS)),
+    *(_question(question, 19 + at) for at, question in enumerate(QUESTIONS)),
 )

@@ -55,7 +55,10 @@ class CircuitPane(Pane):
             return Empty(appears, "No model is loaded yet.", "view.model")
         if self.selection.now.prompts is None:
             return Empty(appears, "There are no prompts yet.", "view.data")
-        return Empty(appears, "No circuit has been looked for on this model and these prompts yet.", "view.run")
+        why = "No circuit has been looked for on this model and these prompts yet. "
+        palette = self.app.keymap.shown("app.palette")
+        why += f"{palette} then acdc or eap finds one of edges; the key below, one of parts."
+        return Empty(appears, why, "view.run")
 
     @property
     def graph(self) -> Graph | None:
@@ -132,11 +135,13 @@ class CircuitPane(Pane):
         edge, neighbours = self._edge(), model.neighbours()
         lines = [model.edge_facts(edge), ""] if edge is not None else []
         lines += [model.facts()]
-        for one, other, comes_in in neighbours[:24]:
+        kept = [neighbour for neighbour in neighbours if neighbour[0].kept]
+        for one, other, comes_in in kept[:24]:
             name = f"from {other}" + (f" → {one.input}" if one.input else "") if comes_in else f"to {one.into(other)}"
-            lines.append(f"{name}: {one.weight:+.4g}{'' if one.kept else ' (cut)'}")
-        rest = len(neighbours) - 24
+            lines.append(f"{name}: {one.weight:+.4g}")
+        rest, cut = len(kept) - 24, len(neighbours) - len(kept)
         lines += [f"and {rest} more edges"] if rest > 0 else []
+        lines += [f"{cut} cut: + lists them too"] if cut else []
         lines += ["", legend(graph).replace(" · ", "\n")] if model.compares else []
         return "\n".join([*lines, "", graph.summary])
 
@@ -238,21 +243,26 @@ class CircuitPane(Pane):
 
     def do_level(self, by: int) -> None:
         self.query_one(GraphView).action_level(by)
+        self.app.tells_anew(self)
 
     def do_threshold(self, by: int) -> None:
         self.query_one(GraphView).action_threshold(by)
+        self.app.tells_anew(self)
 
     def do_focus_cone(self) -> None:
         self.query_one(GraphView).action_focus_cone()
+        self.app.tells_anew(self)
 
     def do_matrix(self) -> None:
         self.query_one(GraphView).action_matrix()
 
     def do_everything(self) -> None:
         self.query_one(GraphView).action_everything()
+        self.app.tells_anew(self)
 
     def do_fold(self) -> None:
         self.query_one(GraphView).action_fold()
+        self.app.tells_anew(self)
 
     def do_centre(self) -> None:
         self.query_one(GraphView).action_fit()

@@ -84,10 +84,10 @@ def _whole(component: Component) -> Component:
     return msgspec.structs.replace(component, input=None) if isinstance(component, Head) else component
 
 
-def entry_words(matrix: Matrix, index: int, row: int, column: int) -> str:
+def entry_words(matrix: Matrix, index: int, row: int, column: int, between: str = ", ") -> str:
     """Where an entry stands: `circuit A, model B`."""
     at = (*_place(matrix, index), row, column)[-matrix.values.ndim :]
-    return ", ".join(
+    return between.join(
         f"{axis.name} {axis.labels[place] if place < len(axis.labels) else place}".strip()
         for axis, place in zip(matrix.axes, at)
     )

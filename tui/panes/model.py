@@ -91,6 +91,7 @@ class ModelPane(Pane):
         self._list()
         self.draw(self.shown)
         self.retitle()
+        self.app.tells_anew(self)
 
     def _show(self, shown: Shown | None) -> None:
         if shown is None and self._failure:

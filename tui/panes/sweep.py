@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -131,6 +132,7 @@ class SweepPane(Pane):
                 scale=heads.scale,
                 unit=heads.unit,
                 marks=part.marks,
+                edges={part.rows.name, part.columns.name} == {"source", "target"},
                 title=f"{part.words} ({self._slice + 1} of {slices(heads)}) {conditions}" if part.words else conditions,
             )
             table.show((), ())
@@ -190,7 +192,7 @@ class SweepPane(Pane):
         words = [f"{name} {facts[name]}" for name in ("metric", "ablation") if name in facts]
         if isinstance(facts.get("clean"), float):
             words.append(f"clean {facts['clean']:.4g}")
-        words += [f"{name} {facts[name]}" for name in ("n", "weights") if name in facts]
+        words += [f"{name} {_of_all(facts[name])}" for name in ("n", "weights") if name in facts]
         return (" | " if self.query_one(Heatmap).picture.inks.depth == "ascii" else " · ").join(words)
 
     def store_changed(self, changes: Changes) -> None:
@@ -212,7 +214,7 @@ class SweepPane(Pane):
         heads, grid = self.heads, self._grid
         if heads is not None and grid is None:
             heatmap = self.query_one(Heatmap)
-            where = entry_words(heads, self._slice, *heatmap.cursor).replace(", ", "\n")
+            where = entry_words(heads, self._slice, *heatmap.cursor, between="\n")
             opens = ["enter opens the evaluation"] if cell_values(heads, *heatmap.cursor) is not None else []
             return "\n".join([where, heatmap.picture.readout(), *opens, "", heads.summary])
         if heads is None or grid is None:
@@ -397,3 +399,11 @@ class SweepPane(Pane):
     def set_state(self, state: dict[str, Any]) -> None:
         if state.get("parts") in ("both", "map", "ranking"):
             self._parts = state["parts"]
+
+
+def _of_all(fact: Any) -> str:
+    """A condition in words; one that was told of several models: once where it is the same for all."""
+    if not isinstance(fact, Mapping):
+        return str(fact)
+    said = {str(value) for value in fact.values()}
+    return said.pop() if len(said) == 1 else ", ".join(f"{name} {value}" for name, value in fact.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,13 +15,16 @@ from tui.actions import Action, Scope
 from tui.actions.action import HEAD_VIEWS, OVERLAY_SCOPES, SCOPE_TITLES
 from tui.screens.overlay import Overlay
 
+KEYS = 15  # columns that the keys take
+BESIDE = 4 + 2 + KEYS  # frame and padding, scroll bar, keys
+
 
 class HelpScreen(Overlay[None]):
     SCOPE: ClassVar[Scope] = "help"
     HEADING = "Help"
     DEFAULT_CSS = """
     HelpScreen > #box { height: 90%; }
-    HelpScreen OptionList { height: 1fr; background: $panel; border: none; text-wrap: wrap; }
+    HelpScreen OptionList { height: 1fr; background: $panel; border: none; }
     HelpScreen #purpose { height: auto; margin: 0 0 1 0; }
     HelpScreen Input { display: none; }
     HelpScreen Input.-shown { display: block; }
@@ -55,13 +59,18 @@ class HelpScreen(Overlay[None]):
                 options.add_option(Option(Content.styled(SCOPE_TITLES[scope], Style(bold=True)), disabled=True))
             for action in matching:
                 keys = self.bench.keymap.all_shown(action.id) or "(palette)"
-                text = Content.assemble(
-                    (f"  {keys:<12} ", Style(bold=True)), f"{action.title}  ", (action.help, Style(dim=True))
-                )
+                words = self._wrapped(f"{action.title}  ", action.help)
+                text = Content.assemble((f"  {keys:<12} ", Style(bold=True)), *words)
                 options.add_option(Option(text, id=action.id))
         if not options.option_count:
             options.add_option(Option(f"no key or help mentions '{query}'", disabled=True))
         options.action_first()
+
+    def _wrapped(self, title: str, help: str) -> tuple[Content, ...]:
+        """Title and help, going on under their beginning where a line is full: help is never cut."""
+        room = min(100, self.app.size.width * 9 // 10) - BESIDE
+        text = textwrap.fill(title + help, max(20, room), subsequent_indent=" " * KEYS)
+        return Content(text[: len(title)]), Content.styled(text[len(title) :], Style(dim=True))
 
     def _searched(self, action: Action) -> str:
         return f"{action.title} {action.help} {action.id} {self.bench.keymap.all_shown(action.id)}".lower()

@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 from sessions.errors import IwbError
 from tui.actions import Action, Scope
 from tui.actions.action import OVERLAY_SCOPES, SCOPE_TITLES
-from tui.palette import Entry, is_command, parse_command, ranked, remembered
+from tui.palette import Entry, is_command, names_only, parse_command, ranked, remembered
 from tui.screens.overlay import Overlay
 from tui.status import truncate_end
 
@@ -69,11 +69,14 @@ class PaletteScreen(Overlay[None]):
         catalogue = self.bench.investigation.store.catalogue
         options = self.query_one(OptionList)
         options.clear_options()
-        if is_command(query, catalogue):
+        command = is_command(query, catalogue)
+        options.set_class(command, "-command")
+        if command:
             self._found = []
             info = catalogue.get(query.split()[0])
             line = " ".join(f.name + ("*" if f.required else "") for f in info.fields) if info else ""
-            options.add_option(Option(f"enter runs this line.  parameters: {line}", disabled=True))
+            enter = "opens its form" if names_only(query) else "runs this line"
+            options.add_option(Option(f"enter {enter}.  parameters: {line}", disabled=True))
             self._detail(info.summary if info else "")
             return
         self._found = ranked(self._entries, query, self._recent())
@@ -130,6 +133,10 @@ class PaletteScreen(Overlay[None]):
             bench.call_later(bench.do, bench.actions[entry.id])
 
     async def _run_line(self, text: str) -> None:
+        if names_only(text):
+            self.dismiss(None)
+            self.bench.call_later(self.bench.open_form, text)
+            return
         try:
             line = parse_command(text, self.bench.investigation.store.catalogue)
             accepted = await self.bench.investigation.run(line.operation, line.values, seed=line.seed)

@@ -23,7 +23,7 @@ class Shown(msgspec.Struct, frozen=True):
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    hidden: dict[str, int]  # node id -> edges of it that are not drawn
+    hidden: dict[str, int]  # node id -> edges of it that threshold, focus or folding hide
     total_edges: int
     share: float  # of the sum of |weight| of all edges, 0 to 1
     lines: tuple[Edge, ...] = ()  # the edges as drawn: one for each pair of nodes
@@ -74,8 +74,9 @@ def shown(
     edges: list[Edge] = []
     hidden: dict[str, int] = {}
     for edge in graph.edges:
-        kept = everything or edge.kept
-        if kept and abs(edge.weight) >= threshold and edge.source in names and edge.target in names:
+        if not (everything or edge.kept):
+            continue  # cut, not hidden: the graph is what is left
+        if abs(edge.weight) >= threshold and edge.source in names and edge.target in names:
             edges.append(edge)
         else:
             for end in (edge.source, edge.target):

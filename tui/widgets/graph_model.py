@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from sessions.artifacts import Edge, Graph, Node
@@ -254,7 +255,7 @@ class GraphModel:
             words.append("not in the circuit")
         if node.side is not None:
             words.append(f"in {LETTERS[node.side]}")
-        words.append(f"{len(self._into.get(node.id, ()))} in, {len(self._out.get(node.id, ()))} out")
+        words.append(f"{_kept(self._into.get(node.id, ()))} in, {_kept(self._out.get(node.id, ()))} out")
         hidden = self.part.hidden.get(node.id, 0) if not self.automaton else 0
         if hidden:
             words.append(f"{hidden} hidden")
@@ -267,7 +268,13 @@ class GraphModel:
         unit = self.graph.weight_name
         self.heatmap.show(
             Matrix2d(
-                edges.values, edges.source_axis, edges.target_axis, scale="diverging", unit=unit, known="are edges"
+                edges.values,
+                edges.source_axis,
+                edges.target_axis,
+                scale="diverging",
+                unit=unit,
+                known="are edges",
+                unknown="no edge",
             )
         )
 
@@ -312,6 +319,12 @@ class GraphModel:
         if self.level == 3 and not self.automaton:
             return 0, len(self.neighbours()) + 1
         return self.picture.width, self.picture.height
+
+
+def _kept(edges: Sequence[Edge]) -> str:
+    """How many edges are in the circuit; `2 of 3` where others were cut."""
+    kept = sum(edge.kept for edge in edges)
+    return f"{kept}" if kept == len(edges) else f"{kept} of {len(edges)}"
 
 
 def _strongest(neighbour: Neighbour) -> float:

@@ -57,8 +57,11 @@ class Heatmap(LineWidget):
         unit: str = "",
         marks: Iterable[tuple[Any, ...]] = (),
         title: str = "",
+        edges: bool = False,
     ) -> None:
-        """Draw a (rows, columns) array; NaN is `not computed yet`. The cursor stays where it is if it can.
+        """Draw a (rows, columns) array; NaN is `not computed yet`, with `edges` that there is no edge.
+
+        The cursor stays where it is if it can.
 
         Showing an array of the same shape and limits repaints only the cells that changed, so it may be called for
         every partial result of a running sweep.
@@ -73,6 +76,7 @@ class Heatmap(LineWidget):
             unit=unit,
             marks=marks_of(marks),
             title=title,
+            **({"known": "are edges", "unknown": "no edge"} if edges else {}),
         )
         self.repaint(self.picture.show(data))
 

@@ -131,7 +131,8 @@ def plan(
     legend = legend and height >= 6
     top = int(title) + (2 if header else 0)
     lines = max(1, height - top - 1 - int(legend))
-    label_width = min(row_label, max(2, width // 5), 14)
+    spare = min(width // 3, width - 1 - columns * (number_width + 2))  # what a few columns leave to long names
+    label_width = min(row_label, max(2, min(width // 5, 14), spare))
     left = label_width + 1
     room = max(1, width - left)
     narrow = 1 if coloured or scale == "sequential" else 2

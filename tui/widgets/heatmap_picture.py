@@ -46,6 +46,7 @@ class Matrix2d(msgspec.Struct, frozen=True):
     marks: frozenset[tuple[int, int]] = frozenset()
     title: str = ""
     known: str = "computed"  # what an entry that is not NaN is, for the title
+    unknown: str = "not computed"  # what an entry that is NaN is, for the readout
 
 
 class HeatmapPicture:
@@ -244,7 +245,7 @@ class HeatmapPicture:
         row, column = self.cursor
         value = float(self.data.values[row, column])
         number = (
-            "not computed" if np.isnan(value) else f"{value:.6g}" + (f" {self.data.unit}" if self.data.unit else "")
+            self.data.unknown if np.isnan(value) else f"{value:.6g}" + (f" {self.data.unit}" if self.data.unit else "")
         )
         where = f"{_named(self.data.row_axis, row)} · {_named(self.data.column_axis, column)}"
         mark = "  marked" if (row, column) in self.data.marks else ""

@@ -109,7 +109,7 @@ class SeriesPicture:
             band = ""
             if curve.low is not None and curve.high is not None:
                 band = f" ({float(curve.low[self.cursor]):.4g} to {float(curve.high[self.cursor]):.4g})"
-            words.append(f"{curve.name} {value:.5g}{band}")
+            words.append(f"{curve.name} {value:.5g}{band}" if np.isfinite(value) else f"{curve.name} not measured")
         return "  ".join(words)
 
     def line(self, y: int) -> list[Piece]:
@@ -212,8 +212,10 @@ class SeriesPlot(LineWidget):
         self.picture = SeriesPicture()
 
     def show(self, series: Series) -> None:
-        """Draw these curves."""
-        self.picture.series = series
+        """Draw these curves. The reading line stands at their end and follows it, until a person moves it."""
+        before, self.picture.series = self.picture.series, series
+        if self.picture.cursor >= len(before.x) - 1 or before.title != series.title:
+            self.picture.cursor = len(series.x) - 1
         self._restyle_and_refresh()
 
     def restyle(self) -> None:

@@ -96,10 +96,10 @@ async def test_the_curve_stands_beside_the_circuit_where_there_is_room_and_one_k
     async with bench.app.run_test(size=size) as pilot:
         await settle(pilot)
         await press(pilot, "5")
-        assert ("edges cut 0:" in screen_text(bench.app)) is beside
+        assert ("edges cut 4:" in screen_text(bench.app)) is beside
         assert "L5H0" in screen_text(bench.app)
         await press(pilot, "c")
-        assert ("edges cut 0:" in screen_text(bench.app)) is not beside
+        assert ("edges cut 4:" in screen_text(bench.app)) is not beside
         await press(pilot, "c")
         assert "L5H0" in screen_text(bench.app)
 
@@ -121,7 +121,7 @@ async def test_edges_fall_away_and_the_curve_grows_while_a_discovery_runs() -> N
         await settle(pilot)
         shown = screen_text(bench.app)
         assert "9 of 12 edges" in shown
-        assert "edges cut 0:" in shown
+        assert "edges cut 4:" in shown
 
 
 async def test_two_circuits_are_compared_by_a_key_and_the_chosen_one() -> None:
@@ -194,3 +194,56 @@ async def test_embeddings_are_no_head_to_ask_about() -> None:
         assert bench.app.query_one(GraphView).selected == "embed"
         await press(pilot, "W")
         assert "no head or MLP is selected here" in bench.app.message
+
+
+async def test_attention_to_the_answer_is_a_matrix_of_models_and_heads_and_not_a_pattern() -> None:
+    file = ready()
+    axes = (Axis("model", ("base", "base, fine-tuned")), Axis("head", ("L0H0", "L1H2")))
+    values = np.array([[0.1, 0.2], [0.3, 0.8]])
+    file.add(
+        file.add_step("circuits.attention_to_answer", **AT), Matrix(title="to the answer", values=values, axes=axes)
+    )
+    bench = FakeBench(file)
+    async with bench.app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3", "j", "l")
+        shown = screen_text(bench.app)
+        assert "to the answer" in shown
+        assert "base, fine-tuned" in shown
+        assert str(bench.app.pane.component()) == "L1H2"  # type: ignore[union-attr]
+
+
+async def test_the_curves_of_a_running_step_are_one_key_away_and_the_hint_says_so() -> None:
+    bench = FakeBench(ready())
+    async with bench.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        assert "Curves of the running step" not in screen_text(bench.app)
+        accepted = await bench.engine.run("circuits.acdc", dict(AT["parameters"]))
+        bench.engine.progress(accepted.step, 3, 12, curve(0.25))
+        await settle(pilot)
+        assert "U Curves of the running step" in screen_text(bench.app)
+        await press(pilot, "U")
+        assert "edges cut 4:" in screen_text(bench.app)  # the newest, not the first
+
+
+async def test_an_operation_named_alone_in_the_palette_opens_its_form() -> None:
+    bench = FakeBench(ready())
+    async with bench.app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, ":")
+        bench.app.screen.query_one("Input").value = "circuits.acdc"  # type: ignore[attr-defined]
+        await press(pilot, "enter")
+        await settle(pilot)
+        assert "circuits.acdc" in str(bench.app.screen.query_one("#box").border_title)
+
+
+async def test_a_result_that_comes_elsewhere_says_which_view_shows_it() -> None:
+    bench = FakeBench(ready())
+    async with bench.app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1")
+        accepted = await bench.app.investigation.run("circuits.acdc", dict(AT["parameters"]))
+        bench.engine.finish(accepted.step, a_graph())
+        await settle(pilot)
+        assert [said.title for said in bench.app._notifications] == ["Done · 5 Circuit shows it"]

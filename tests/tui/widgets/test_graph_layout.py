@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,14 @@ def test_hidden_edges_are_counted_on_both_their_nodes():
     assert len(part.edges) == len(graph.edges) - len(hidden)
     assert sum(part.hidden.values()) == 2 * len(hidden)
     assert part.share == pytest.approx(sum(abs(e.weight) for e in part.edges) / sum(abs(e.weight) for e in graph.edges))
+
+
+def test_edges_that_were_cut_are_not_counted_as_hidden():
+    graph = small_circuit()
+    cut = tuple(msgspec.structs.replace(e, kept=i % 2 == 0) for i, e in enumerate(graph.edges))
+    part = shown(msgspec.structs.replace(graph, edges=cut))
+    assert len(part.edges) == sum(e.kept for e in cut)
+    assert part.hidden == {}
 
 
 def test_what_does_not_belong_is_left_out_unless_asked_for():
