@@ -129,30 +129,34 @@ class _Run:
         self._stored: dict[int, bytes] = {}
 
     def train(self, tokenizer: dict[str, Any]) -> None:
-        from engine.models.stored import as_bytes
-
-        trainer, history = self._trainer, self._history
+        trainer = self._trainer
         self._resume()
-        if not history.step:
-            self._measure()
         saved = time.monotonic()
         try:
-            while trainer.done < trainer.steps:
-                history.recent.append(trainer.step(self._say))
-                if trainer.done in self._measured_at:
-                    self._measure()
-                if trainer.done in self.stops:
-                    self._stored[trainer.done] = as_bytes(trainer.model, tokenizer)
-                    self._put(f"model {trainer.done}", np.frombuffer(self._stored[trainer.done], dtype=np.uint8))
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    took = time.monotonic()
+            while True:
+                self._look(tokenizer)
+                if trainer.done == trainer.steps:
+                    break
+                self._history.recent.append(trainer.step(self._say))
+                if (started := time.monotonic()) - saved > SAVE_SECONDS:
                     self._save()
-                    saved = time.monotonic()
-                    saved += 19 * (saved - took)  # where saving takes long it is done less often: a twentieth at most
+                    # Where saving takes long it is done less often: a twentieth of the time at most.
+                    saved = time.monotonic() + 19 * (time.monotonic() - started)
         except CancelledError:
             self._save()
             raise
         self._say()
+
+    def _look(self, tokenizer: dict[str, Any]) -> None:
+        """What is due after the steps that are done, and was not done before an interruption."""
+        from engine.models.stored import as_bytes
+
+        done = self._trainer.done
+        if done in self.stops and done not in self._stored:
+            self._stored[done] = as_bytes(self._trainer.model, tokenizer)
+            self._put(f"model {done}", np.frombuffer(self._stored[done], dtype=np.uint8))
+        if done in (0, *self._measured_at) and done not in self._history.step[-1:]:
+            self._measure()
 
     def final(self, tokenizer: dict[str, Any]) -> bytes:
         from engine.models.stored import as_bytes
@@ -242,7 +246,7 @@ class _Run:
         self._slot, self._saved = newest["slot"], newest["done"]
         self._history = History(**newest["history"])
         for step in self.stops:
-            if step <= self._saved:
+            if step < self._saved:  # that of this very step may not have been written whole: it is made again
                 pieces: list[np.ndarray[Any, Any]] = []
                 while (piece := units.get(f"model {step}.{len(pieces)}")) is not None:
                     pieces.append(piece)
@@ -260,7 +264,12 @@ def _split(
         prompts = ctx.artifact(ref)
         if not isinstance(prompts, Prompts):
             raise CallError(f"{ref} is a {prompts.kind}, not prompts", name, "give a set made by prompts.make")
-        return prompts, make_examples(prompts.rows, base.tokenizer, n_ctx=base.config.n_ctx, label=params.label)
+        try:
+            return prompts, make_examples(prompts.rows, base.tokenizer, n_ctx=base.config.n_ctx, label=params.label)
+        except CallError as error:
+            others = "prompts.look with keep=usable leaves out what this model cannot use"
+            where = f"{name}, {error.where}" if error.where != name else name
+            raise CallError(error.what, where, f"{error.remedy}; {others}" if error.remedy else others) from None
 
     prompts, examples = read(params.prompts, "prompts")
     if params.evaluate is not None:
