@@ -52,11 +52,16 @@ def read_folder(folder: Path) -> Opened:
 
 
 def write_folder(folder: Path, model: Opened, *, overwrite: bool = False) -> tuple[Path, ...]:
-    """Write both files and give their paths. What is there already is left alone if it is the same, and otherwise
-    refused (CallError), unless `overwrite`. Other files of the folder are never touched."""
+    """Write both files and give their paths: see `write_files`."""
     said: dict[str, Any] = {name: getattr(model.config, name) for name in _SAID}
     document = {**msgspec.to_builtins(model.labels), "model": said}
     contents = {WEIGHTS: model.to_bytes(), LABELS: msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"}
+    return write_files(folder, contents, overwrite=overwrite)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes], *, overwrite: bool = False) -> tuple[Path, ...]:
+    """Write the files of a model, by name, and give their paths. What is there already is left alone if it is the same,
+    and otherwise refused (CallError), unless `overwrite`. Other files of the folder are never touched."""
     if folder.exists() and not folder.is_dir():
         raise CallError("there is a file of that name", str(folder), "name a folder")
     for name, data in contents.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -12,6 +12,9 @@ from engine.models.finetuning.generate_operations import GENERATE
 from engine.operations import Context, ModelRef, Operation, Params
 from sessions.artifacts import AnyArtifact, Model, Text, WeightProcessing
 from sessions.errors import CallError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SourceText = Annotated[
     str,
@@ -64,7 +67,9 @@ class InspectParams(Params, frozen=True):
 
 class SaveParams(Params, frozen=True):
     model: ModelRef
-    folder: Annotated[str, msgspec.Meta(description="folder for weights.safetensors and labels.json", min_length=1)]
+    folder: Annotated[
+        str, msgspec.Meta(description="folder to write to: weights.safetensors, and what its numbers are", min_length=1)
+    ]
     overwrite: Annotated[bool, msgspec.Meta(description="replace those two files if others are there")] = False
 
 
@@ -101,21 +106,32 @@ def save(params: SaveParams, ctx: Context) -> Sequence[AnyArtifact]:
     from engine.models.folders import read_folder, write_folder
     from engine.models.labelled import open_model
     from engine.models.sources import LABELS
+    from engine.models.stored import is_compiled, write_trained
 
     handle = ctx.artifact(params.model)
     assert isinstance(handle, Model)
-    if handle.family == "transformer" and handle.source.startswith("session:"):
-        model = open_model(ctx.stored_weights(params.model), handle.source)
+    data = ctx.stored_weights(params.model) if handle.source.startswith("session:") else None
+    if handle.family == "transformer" and data is not None and not is_compiled(data):
+        written = write_trained(Path(params.folder), data, handle.title, overwrite=params.overwrite)
+        return [_saved(handle, params.folder, written, str(written[0]))]
+    if handle.family == "transformer" and data is not None:
+        model = open_model(data, handle.source)
     elif handle.family == "transformer" and (Path(handle.source) / LABELS).is_file():
         model = read_folder(Path(handle.source))
         if model.sha256 != handle.sha256:
             raise CallError("the folder's model is another one now", handle.source, "load it again")
     else:
-        raise CallError(f"{handle.title} has no labels: it was not compiled", "models.save", "choose a compiled model")
+        raise CallError(
+            f"{handle.title} was made neither here nor by a compiler", "models.save", "choose a model of this session"
+        )
     written = write_folder(Path(params.folder), model, overwrite=params.overwrite)
+    return [_saved(handle, params.folder, written, params.folder)]
+
+
+def _saved(handle: Model, folder: str, written: Sequence[Path], source: str) -> Text:
     lines = "\n".join(f"- `{path}` ({path.stat().st_size:,} bytes)" for path in written)
-    how = f"Load it with `models.load source={params.folder}`."
-    return [Text(title=f"{handle.title}, saved", summary=params.folder, markdown=f"{lines}\n\n{how}\n")]
+    how = f"Load it with `models.load source={source}`."
+    return Text(title=f"{handle.title}, saved", summary=folder, markdown=f"{lines}\n\n{how}\n")
 
 
 def import_arrays(params: ImportParams, ctx: Context) -> Sequence[AnyArtifact]:
@@ -158,9 +174,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         name="models.save",
-        title="Save a compiled model",
-        summary="Writes a compiled model into a folder of its own, weights.safetensors and labels.json, from which "
-        "models.load reads it again.",
+        title="Save a model of the session",
+        summary="Writes a compiled or a trained model into a folder of its own, weights.safetensors and beside it what "
+        "its numbers are, from which models.load reads it again.",
         params=SaveParams,
         gives=("text",),
         function=save,

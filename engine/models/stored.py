@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from engine.models.folders import write_files
 from engine.models.labelled import decode_model, read_metadata, safetensors_bytes
 from engine.models.protocols import TransformerConfig
 from sessions.artifacts import Model, WeightProcessing
@@ -145,6 +147,36 @@ def as_bytes(model: TransformerModel, tokenizer: Mapping[str, Any]) -> bytes:
 
     assert isinstance(model, Transformer)
     return encode_trained(model.config, state_dict(model.config, model.weights), tokenizer, model.handle.processing)
+
+
+def write_trained(folder: Path, data: bytes, where: str = "", *, overwrite: bool = False) -> tuple[Path, ...]:
+    """Write `weights.safetensors` with its configuration as .json beside it, which models.load takes, and give their
+    paths. What is there already is left alone if it is the same, and otherwise refused, unless `overwrite`.
+
+    CallError for a model whose tokenizer is a checkpoint's, or whose weights were processed: a file says neither.
+    """
+    trained = read_trained(data, where)
+    kind = trained.tokenizer.get("type")
+    if kind not in ("words", "tokenizers"):
+        raise CallError("its tokenizer cannot be written into a file", where, "keep the model in the session")
+    if trained.processing != WeightProcessing():
+        raise CallError(
+            f"its weights were processed ({trained.processing}), which a file does not say",
+            where,
+            "train the model as it was published",
+        )
+    tokenizer = trained.tokenizer
+    if isinstance(tokenizer.get("json"), str):  # kept as the text it came as; in a file it is part of the document
+        tokenizer = tokenizer | {"json": msgspec.json.decode(tokenizer["json"])}
+    document = {"family": "transformer", **msgspec.to_builtins(trained.config), "tokenizer": tokenizer}
+    return write_files(
+        folder,
+        {
+            "weights.safetensors": data,
+            "weights.json": msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n",
+        },
+        overwrite=overwrite,
+    )
 
 
 def _tokenizer(trained: Trained, where: str) -> Tokenizer:

@@ -207,7 +207,9 @@ def read_tokenizer(described: Any, folder: Path, where: str) -> Tokenizer:
                 try:
                     inner = tokenizers.Tokenizer.from_str(json.dumps(described["json"]))
                 except Exception as error:  # the library raises bare Exception for what it cannot read
-                    raise CallError(f"the tokenizer in the configuration cannot be read ({error})", where) from None
+                    raise CallError(
+                        f"the tokenizer in the configuration cannot be read ({str(error)[:80]})", where
+                    ) from None
                 return FileTokenizer(inner, bos, name=f"subwords of {where}")
             path = folder / Path(str(described.get("file", "tokenizer.json"))).name
             if not path.is_file():

@@ -99,6 +99,7 @@ def eap(params: Eap, ctx: Context) -> Sequence[AnyArtifact]:
 def edge_patching(params: EdgePatching, ctx: Context) -> Sequence[AnyArtifact]:
     """Every edge's exact worth, one at a time, and the circuit of the best."""
     edges = ask_edges(params, ctx)
+    patched = edges
     if params.direction == "denoising":
         corrupt = edges.asked.batch.corrupt
         if params.ablation != "resample" or corrupt is None:
@@ -113,8 +114,8 @@ def edge_patching(params: EdgePatching, ctx: Context) -> Sequence[AnyArtifact]:
             )
         batch = edges.asked.batch
         swapped = batch._replace(tokens=corrupt, corrupt=batch.tokens)
-        edges = AskedEdges(edges.asked._replace(batch=swapped), edges.graph)
-    runs = edges.runs()
+        patched = AskedEdges(edges.asked._replace(batch=swapped), edges.graph)
+    runs = patched.runs()
     scores = _measured(ctx, edges, runs, "exact", len(edges.graph.targets) * len(runs.chunks), 1)
     base = "clean" if params.direction == "noising" else "corrupt"
     facts = edges.facts(runs) | {
@@ -125,7 +126,8 @@ def edge_patching(params: EdgePatching, ctx: Context) -> Sequence[AnyArtifact]:
         "sign": f"change of the metric from the {base} run",
         "not_to_be_confused_with": "path patching, which carries an effect through the MLPs between",
     }
-    return _results(params, edges, runs, scores, facts, f"Edge patching ({params.direction})")
+    clean = runs if patched is edges else edges.runs()  # a circuit is judged on the clean prompts, however it was found
+    return _results(params, edges, clean, scores, facts, f"Edge patching ({params.direction})")
 
 
 def _measured(ctx: Context, edges: AskedEdges, runs: PromptRuns, method: Method, units: int, steps: int) -> Tensor:

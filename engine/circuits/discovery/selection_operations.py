@@ -31,7 +31,7 @@ ThresholdField = Annotated[float, Meta(description="least score of an edge of th
 Rank = Literal["absolute", "positive", "negative"]
 RankField = Annotated[
     Rank,
-    Meta(description="rank edges by the size of their score, or only those that raise or lower the metric when cut"),
+    Meta(description="rank edges by the size of their score, by the score, or by the score with its sign turned"),
 ]
 PruneField = Annotated[
     bool, Meta(description="drop nodes that nothing reaches or that reach nothing, until none is left")

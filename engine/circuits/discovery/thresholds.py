@@ -76,7 +76,7 @@ class Rule(NamedTuple):
             case "absolute", _:
                 return f"removed if {name} gets worse by {sign} {self.tau:g} (an improvement removes too)"
             case "percentage", _:
-                return f"removed if {name} gets worse by <= {self.tau:g} of its present value"
+                return f"removed if {name} gets worse by <= {self.tau:g} of its present size"
             case _:
                 return f"removed if {name} is then worse than the whole model's by <= {self.tau:g}"
 

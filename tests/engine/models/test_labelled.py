@@ -186,8 +186,10 @@ def test_shorter_rows_are_padded_as_the_model_masks() -> None:
     assert tokenize(rows, causal, n_ctx=5).tokens.tolist() == [[3, 0, 0, 0], [3, 0, 1, 2]]
 
 
-def test_no_part_of_a_prompt_is_scored_where_logits_are_no_tokens() -> None:
-    with pytest.raises(CallError, match="the model's logits stand for outputs"):
-        tokenize([row("1 2", scored_from=1)], ValueTokenizer(LABELS, "m"), n_ctx=5)
+def test_a_part_of_a_prompt_is_scored_where_it_stands() -> None:
+    """Logits stand for outputs, so what is said at a position belongs to that position and not to the next token."""
+    scored = tokenize([row("1 2", scored_from=1)], ValueTokenizer(LABELS, "m"), n_ctx=5)
+    assert scored.at.tolist() == [[1, 2]]
+    assert scored.answers.tolist() == [[-1, -1]]
     batch = tokenize([row("1 2", scored_from=1), row("1")], ValueTokenizer(LABELS, "m"), n_ctx=5, need_answers=False)
     assert batch.at.tolist() == [[2], [1]]
