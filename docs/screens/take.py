@@ -1,8 +1,8 @@
-"""Take the pictures in this folder: the bundled investigation and a RASP one, run for real, seen through every view.
+"""Take the pictures in this folder: the bundled investigation, circuits of edges and RASP, run for real.
 
-    python -P docs/screens/take.py [--rasp] [FOLDER]
+    python -P docs/screens/take.py [--rasp] [--edges] [FOLDER]
 
-With --rasp the RASP pictures alone: they take seconds, the others minutes.
+With --rasp the RASP pictures alone, with --edges those of circuits of edges: they take seconds, the others minutes.
 
 It needs CairoSVG (`pip install cairosvg`) and the font DejaVu Sans Mono; neither is needed by iwb itself.
 """
@@ -144,6 +144,27 @@ async def take_rasp(path: Path, folder: Path, width: int, height: int) -> None:
         await pilot.press("escape")
 
 
+async def take_edges(path: Path, folder: Path, width: int, height: int) -> None:
+    """Circuits of edges: one with its curve, two compared, and how they do on the model, a cell opened."""
+    async with opened(path, folder, width, height) as (app, pilot, picture):
+        selection = app.investigation.selection
+        selection.change(model=number_of(app, "models.load"), prompts=number_of(app, "prompts.make"))
+        selection.show("circuit", number_of(app, "circuits.acdc"))
+        await picture("edges", "5", layer=1, head=0)
+        if width < 120:
+            await picture("edges-curve", "c")
+            await pilot.press("c")
+        for artifact in app.investigation.store.of_kind("graph"):
+            if app.investigation.store.step(artifact.step).operation == "circuits.compare":
+                selection.show("circuit", artifact.id)
+        await picture("compared")
+        selection.show("sweep", number_of(app, "circuits.transfer"))
+        await picture("transfer", "3", "j")
+        await pilot.press("enter")
+        await picture("transfer-cell")
+        await pilot.press("escape")
+
+
 def write(svg: str, place: Path) -> None:
     from cairosvg import svg2png
     from PIL import Image  # CairoSVG brings it
@@ -160,23 +181,28 @@ def main() -> int:
     except ImportError:
         print("take.py needs CairoSVG to write PNG files: pip install cairosvg", file=sys.stderr)
         return 2
-    words = [word for word in sys.argv[1:] if word != "--rasp"]
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    some = {word.removeprefix("--") for word in sys.argv[1:] if word.startswith("--")} or {"rasp", "edges", "demo"}
     folder = Path(words[0]) if words else Path(__file__).parent
     with tempfile.TemporaryDirectory(prefix="iwb-screens-") as place:
         os.environ["XDG_CONFIG_HOME"] = place  # the keys and theme that iwb comes with
         for name in ("NO_COLOR", "IWB_COLOUR"):
             os.environ.pop(name, None)
-        rasp, names = Path(place, "sort.iwb"), Path(place, "names.iwb")
-        session(rasp, Path(__file__).with_name("rasp.toml"))
-        for width, height in SIZES:
-            copy = Path(place, f"sort-{width}.iwb")  # each size writes a draft of its own
-            shutil.copy(rasp, copy)
-            asyncio.run(take_rasp(copy, folder, width, height))
-        if "--rasp" in sys.argv[1:]:
-            return 0
-        session(names, ROOT / "cli" / "demo.toml")
-        for width, height in SIZES:
-            asyncio.run(take(names, folder, width, height))
+        here = Path(__file__)
+        for name, recipe, taking in (
+            ("rasp", here.with_name("rasp.toml"), take_rasp),
+            ("edges", here.with_name("edges.toml"), take_edges),
+            ("demo", ROOT / "cli" / "demo.toml", take),
+        ):
+            if name not in some:
+                continue
+            made = Path(place, f"{name}.iwb")
+            session(made, recipe)
+            for width, height in SIZES:
+                copy = Path(place, "ioi.iwb" if name == "edges" else f"{name}-{width}.iwb")
+                shutil.copy(made, copy)  # each size writes a draft of its own, and opens a cell anew
+                asyncio.run(taking(copy, folder, width, height))
+                copy.unlink()
     return 0
 
 

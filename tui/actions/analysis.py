@@ -122,9 +122,9 @@ CIRCUIT: tuple[Action, ...] = (
         "+",
         verb="level",
         arg=1,
-        hint=11,
+        hint=12,
     ),
-    on_pane("circuit.less", "Less detail", "One level of detail back.", "-", verb="level", arg=-1, hint=12),
+    on_pane("circuit.less", "Less detail", "One level of detail back.", "-", verb="level", arg=-1, hint=13),
     on_pane("circuit.fewer", "Fewer edges", "Raise the threshold on |weight|.", ".", verb="threshold", arg=1, hint=15),
     on_pane("circuit.edges", "More edges", "Lower the threshold on |weight|.", ",", verb="threshold", arg=-1, hint=16),
     on_pane(
@@ -159,7 +159,7 @@ CIRCUIT: tuple[Action, ...] = (
         "Show or hide the metric as parts go, on the prompts that decide and on those held out.",
         "c",
         verb="curve",
-        hint=13,
+        hint=11,
     ),
     on_pane(
         "circuit.compare",

@@ -144,7 +144,7 @@ EVERYWHERE: tuple[Action, ...] = (
     ),
     Action(
         id="job.curves",
-        title="Curves of the running step",
+        title="Live curves",
         scope="everywhere",
         keys=("U",),
         handler=_app("open_front_curves"),

@@ -30,7 +30,7 @@ class AnswerScreen(Overlay[None]):
 
     SCOPE: ClassVar[Scope] = "head"
     DEFAULT_CSS = """
-    AnswerScreen > #box { height: auto; max-height: 90%; max-width: 120; }
+    AnswerScreen > #box { height: auto; max-height: 90%; max-width: 150; }
     AnswerScreen #conditions { height: auto; color: $text-muted; }
     AnswerScreen #tables { height: auto; }
     AnswerScreen RowTable { height: auto; border-top: solid $foreground 30%; }

@@ -29,13 +29,13 @@ class FormScreen(Overlay[None]):
     DEFAULT_CSS = """
     FormScreen #fields { height: auto; max-height: 100%; }
     FormScreen .line { height: 1; }
-    FormScreen .name { width: 18; }
+    FormScreen .name { width: 24; }
     FormScreen .line:focus-within .name { color: $accent; text-style: bold; }
     FormScreen .line > Input:focus, FormScreen .line > Chooser:focus { background: $accent 35%; }
     FormScreen .line > Input, FormScreen .line > Chooser { width: 1fr; }
     FormScreen .line.-tall { height: 6; }
     FormScreen RaspEditor { width: 1fr; height: 6; background: $foreground 10%; }
-    FormScreen .error { color: $text-error; padding: 0 0 0 18; height: auto; display: none; }
+    FormScreen .error { color: $text-error; padding: 0 0 0 24; height: auto; display: none; }
     FormScreen .error.-shown { display: block; }
     FormScreen #about { height: auto; max-height: 4; color: $text-muted; margin: 0 0 1 0; }
     FormScreen #help { height: 2; margin: 1 0 0 0; color: $text-muted; }

@@ -28,6 +28,8 @@ from tui.widgets.inks import Inks, Piece, clipped, style_of
 
 SHORTEST_READOUT = 20  # beside the legend; with less room the readout has the line for itself
 
+FEW = 8  # columns, whose names are written whole where there is room
+LONGEST_NAME = 24
 LONGEST_LABEL = 8  # characters of a column's label, where the cell is narrower
 
 Rectangle = tuple[int, int, int, int]  # x, y, width, height, from the pane's upper left corner
@@ -123,7 +125,7 @@ class HeatmapPicture:
             (rows, columns),
             self.size,
             row_label=row_label,
-            number_width=number_width,
+            number_width=self._named_width(number_width, row_label),
             depth=depth,
             scale=self.data.scale,
             wanted=self.wanted,
@@ -137,6 +139,15 @@ class HeatmapPicture:
         self.levels = quantised(self.pooled, self.limits, count)
         self._marked = frozenset(self._pooled_cell(r, c) for r, c in self.data.marks)
         self._scroll_to_cursor()
+
+    def _named_width(self, number_width: int, row_label: int) -> int:
+        """The width of a number's cell: of a few columns with long names, such as models, as wide as the names."""
+        columns, width = self.data.values.shape[1], self.size[0]
+        longest = min(LONGEST_NAME, max((len(x) for x in self.data.column_axis.labels), default=0))
+        room = width - min(row_label, width // 3) - 1
+        return (
+            longest if columns <= FEW and longest > number_width and columns * (longest + 2) <= room else number_width
+        )
 
     def _pooled_cell(self, row: int, column: int) -> tuple[int, int]:
         assert self.layout is not None

@@ -218,11 +218,11 @@ async def test_the_curves_of_a_running_step_are_one_key_away_and_the_hint_says_s
     async with bench.app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         await press(pilot, "3")
-        assert "Curves of the running step" not in screen_text(bench.app)
+        assert "Live curves" not in screen_text(bench.app)
         accepted = await bench.engine.run("circuits.acdc", dict(AT["parameters"]))
         bench.engine.progress(accepted.step, 3, 12, curve(0.25))
         await settle(pilot)
-        assert "U Curves of the running step" in screen_text(bench.app)
+        assert "U Live curves" in screen_text(bench.app)
         await press(pilot, "U")
         assert "edges cut 4:" in screen_text(bench.app)  # the newest, not the first
 

@@ -29,6 +29,8 @@ BLOCKS: dict[str, tuple[int, int, int, int]] = {
     **{c: (0, 8 - n, 8, 8) for n, c in enumerate("▁▂▃▄▅▆▇", 1)},
     **{c: (0, 0, n, 8) for n, c in enumerate("▏▎▍▌▋▊▉", 1)},
 }  # fmt: skip
+BRAILLE = range(0x2801, 0x2900)  # a curve's dots, drawn as dots: DejaVu Sans Mono has none
+DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))  # column and row of each bit
 SHADES = {"░": 0.25, "▒": 0.5, "▓": 0.75}
 
 
@@ -157,6 +159,15 @@ def _papers(y: int, row: tuple[Cell, ...]) -> Iterator[str]:
             yield _rectangle(*corner, (right - left) / 8 * CELL_WIDTH, (bottom - top) / 8 * CELL_HEIGHT, ink)
         elif cell.text in SHADES:
             yield _rectangle(x * CELL_WIDTH, y * CELL_HEIGHT, CELL_WIDTH, CELL_HEIGHT, ink, SHADES[cell.text])
+        elif _is_braille(cell.text):
+            for bit, (column, line) in enumerate(DOTS):
+                if (ord(cell.text) - 0x2800) >> bit & 1:
+                    corner = (x + column / 2 + 0.15) * CELL_WIDTH, (y + line / 4 + 0.07) * CELL_HEIGHT
+                    yield _rectangle(*corner, CELL_WIDTH / 5, CELL_HEIGHT / 9, ink)
+
+
+def _is_braille(text: str) -> bool:
+    return len(text) == 1 and ord(text) in BRAILLE
 
 
 def _inks(y: int, row: tuple[Cell, ...]) -> Iterator[str]:
@@ -167,7 +178,7 @@ def _inks(y: int, row: tuple[Cell, ...]) -> Iterator[str]:
         places = [
             (x + i, cell.text)
             for i, cell in enumerate(cells)
-            if cell.text and cell.text not in BLOCKS and cell.text not in SHADES and cell.text.strip()
+            if cell.text.strip() and cell.text not in {*BLOCKS, *SHADES} and not _is_braille(cell.text)
         ]
         if places:
             ink, attributes = look

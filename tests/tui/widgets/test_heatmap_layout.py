@@ -126,3 +126,10 @@ def test_any_matrix_has_a_layout_in_any_pane(rows, columns, width, height):
     assert made.lines >= 1
     assert made.columns >= 1
     assert made.top + made.lines + 1 + int(made.legend) <= max(height, 2 + made.top)
+
+
+def test_a_few_columns_leave_room_to_long_names_and_many_do_not():
+    made = {"number_width": 4, "depth": "truecolor", "scale": "sequential"}
+    assert plan((3, 2), (100, 20), row_label=29, **made).label_width == 29
+    assert plan((3, 2), (80, 20), row_label=29, **made).label_width == 26  # a third of the width at most
+    assert plan((14, 16), (100, 20), row_label=29, **made).label_width == 14

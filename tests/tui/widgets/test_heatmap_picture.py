@@ -212,3 +212,24 @@ def test_any_pane_size_is_drawn_within_its_bounds(size, depth):
         made = picture(values, Axis("layer"), Axis("head"), size=size, depth=depth)
         for line in text(made):
             assert len(line) <= max(size[0], 0) or made.layout is None
+
+
+def test_a_few_columns_are_as_wide_as_their_names_where_there_is_room():
+    names = Axis("model", ("base", "base, fine-tuned"))
+    for width, seen in ((100, True), (30, False)):
+        picture = HeatmapPicture()
+        picture.size = (width, 12)
+        picture.show(Matrix2d(np.array([[0.1, 0.9], [0.4, 0.2]]), Axis("circuit", ("one", "two")), names))
+        drawn = ["".join(text for text, _ in picture.line(y)) for y in range(12)]
+        assert any("base, fine-tuned" in line for line in drawn[:4]) is seen
+        assert any("0.90" in line for line in drawn)
+
+
+def test_where_there_is_no_edge_the_readout_says_so():
+    picture = HeatmapPicture()
+    picture.size = (60, 12)
+    axes = Axis("target", ("mlp0",)), Axis("source", ("embed", "mlp1"))
+    picture.show(Matrix2d(np.array([[0.5, np.nan]]), *axes, known="are edges", unknown="no edge"))
+    picture.move(0, 1)
+    assert picture.readout() == "target 0 'mlp0' · source 1 'mlp1' = no edge"
+    assert "1 of 2 are edges" in picture.heading()
