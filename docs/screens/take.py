@@ -189,20 +189,20 @@ def main() -> int:
         for name in ("NO_COLOR", "IWB_COLOUR"):
             os.environ.pop(name, None)
         here = Path(__file__)
-        for name, recipe, taking in (
-            ("rasp", here.with_name("rasp.toml"), take_rasp),
-            ("edges", here.with_name("edges.toml"), take_edges),
-            ("demo", ROOT / "cli" / "demo.toml", take),
+        for name, title, recipe, taking in (
+            ("rasp", "sort", here.with_name("rasp.toml"), take_rasp),
+            ("edges", "ioi", here.with_name("edges.toml"), take_edges),
+            ("demo", "names", ROOT / "cli" / "demo.toml", take),
         ):
             if name not in some:
                 continue
             made = Path(place, f"{name}.iwb")
             session(made, recipe)
             for width, height in SIZES:
-                copy = Path(place, "ioi.iwb" if name == "edges" else f"{name}-{width}.iwb")
-                shutil.copy(made, copy)  # each size writes a draft of its own, and opens a cell anew
+                copy = Path(place, str(width), f"{title}.iwb")  # each size writes a draft of its own, and opens a cell
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copy(made, copy)
                 asyncio.run(taking(copy, folder, width, height))
-                copy.unlink()
     return 0
 
 
