@@ -20,9 +20,9 @@ from sessions.errors import CallError
 
 class Acdc(OnEdges, frozen=True, kw_only=True):
     metric: MetricChoice = "kl"
-    tau: Annotated[float, Meta(description="threshold: in the metric's unit, or a share of its value (percentage)")] = (
-        0.01
-    )
+    tau: Annotated[
+        float, Meta(ge=0, description="threshold: in the metric's unit, or a share of its value (percentage)")
+    ] = 0.01
     mode: Annotated[
         Literal["absolute", "percentage", "fixed"],
         Meta(

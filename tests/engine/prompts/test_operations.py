@@ -56,7 +56,7 @@ def nouns_only(word_tokenizer: type) -> Tokenizer:
 
 
 def test_listing_the_operations_loads_no_torch() -> None:
-    code = "import sys, engine.prompts.operations as o; sys.exit('torch' in sys.modules or len(o.OPERATIONS) != 3)"
+    code = "import sys, engine.prompts.operations as o; sys.exit('torch' in sys.modules or not o.OPERATIONS)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
