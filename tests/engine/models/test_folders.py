@@ -221,8 +221,8 @@ def test_the_original_compilers_models_decode_as_they_did(name: str) -> None:
         if compiled.labels.outputs is None:
             assert logits[:, 0].tolist() == pytest.approx(expected[1:], abs=1e-4)
         else:
-            # Some answers of the original are ties that only rounding decides (1e-8 against 0), and that differs from one
-            # processor to another: the answer it gave is among the best.
+            # Some answers of the original are ties that only rounding decides (1e-8 against 0), on one processor so, on
+            # another otherwise: the answer it gave is among the best.
             said = logits.gather(1, torch.tensor([[compiled.labels.outputs.index(value)] for value in expected[1:]]))
             assert (said[:, 0] >= logits.amax(1) - 1e-6).all()
     with np.load(path) as file:
