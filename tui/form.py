@@ -58,7 +58,16 @@ def fields_of(
         if choices and field.type != "artifacts" and start and start not in {c.value for c in choices}:
             choices = (Choice(start, start), *choices)
         made.append(FormField(field, start, choices))
-    return tuple(made)
+    return tuple(made if "ablation" in given else _as_found(made, store))
+
+
+def _as_found(fields: list[FormField], store: Store) -> list[FormField]:
+    """A circuit is first judged with the ablation it was found with: another one asks another question."""
+    circuit = next((f.start for f in fields if f.info.name == "circuit" and f.start.startswith("@")), "")
+    stored = store.stored(int(circuit[1:])) if circuit[1:].isdecimal() else None
+    step = None if stored is None else store.step(stored.step)
+    found = "" if step is None else str(step.parameters.get("ablation") or "")
+    return [f._replace(start=found) if f.info.name == "ablation" and found in f.info.choices else f for f in fields]
 
 
 def choices_of(field: FieldInfo, store: Store, sources: Iterable[Choice] = ()) -> tuple[Choice, ...]:

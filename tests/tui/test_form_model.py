@@ -127,3 +127,16 @@ def test_the_circuit_of_a_form_is_the_one_shown_else_the_newest() -> None:
     info = OperationInfo(name="x.y", title="", summary="", fields=(field,), gives=(), version=1, interactive=False)
     assert fields_of(info, {}, store, Selection())[0].start == f"@{newer.id}"
     assert fields_of(info, {}, store, Selection(shown={"circuit": older}))[0].start == f"@{older}"
+
+
+def test_a_circuit_is_judged_with_the_ablation_it_was_found_with_unless_another_is_given() -> None:
+    file, store = investigation(), Store()
+    found = file.add(file.add_step("circuits.acdc", parameters={"ablation": "mean"}), a_graph())
+    store.take(Snapshot(tuple(file.steps.values()), tuple(file.stored.values()), (), {}))
+    fields = (
+        FieldInfo(name="circuit", type="artifact", kind="graph", required=True),
+        FieldInfo(name="ablation", type="choice", choices=("zero", "mean"), default="zero"),
+    )
+    info = OperationInfo(name="x.y", title="", summary="", fields=fields, gives=(), version=1, interactive=False)
+    assert [f.start for f in fields_of(info, {}, store, Selection())] == [f"@{found.id}", "mean"]
+    assert fields_of(info, {"ablation": "zero"}, store, Selection())[1].start == "zero"
