@@ -91,7 +91,7 @@ class Transformer:
         resid, zs, outs, patterns = [x], [], [], []
         for layer in range(self.config.n_layers if upto is None else upto):
             attended = self.attend(layer, x, pattern=pattern)
-            mid = x + self._merge_heads(layer, attended.z)
+            mid = x + self.attention_output(layer, attended.z)
             if self.config.d_mlp:
                 out = self.mlp(layer, x if self.config.parallel_attn_mlp else mid)
                 x = mid + out
@@ -130,13 +130,18 @@ class Transformer:
         self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
     ) -> Float[Tensor, "rows k vocab"]:
         """Final norm and unembedding: logits; with `columns`, only those tokens' logits, in that order."""
-        return self.logits(residual, columns)
+        w, b = self.weights.unembed, self.weights.b_unembed
+        if columns is not None:
+            columns = columns.to(self.device)
+            w, b = w[columns], None if b is None else b[columns]
+        return F.linear(self.norm(residual, self.weights.ln_final), w, b)
 
     def attention_output(
         self, layer: int, z: Float[Tensor, "rows pos head d_head"]
     ) -> Float[Tensor, "rows pos d_model"]:
         """z W_O summed over heads, plus b_O: what attention adds to the residual stream."""
-        return self._merge_heads(layer, z)
+        block = self.weights.blocks[layer]
+        return F.linear(z.flatten(2), block.w_o, block.b_o)
 
     def head_output(
         self, layer: int, head: int, z: Float[Tensor, "rows pos d_head"]
@@ -204,7 +209,7 @@ class Transformer:
                 z = self.attend(now, before, at=here).z
                 if edits is not None:
                     z = _edited(functools.partial(edits.z, now), z, here, before.shape[1])
-                mid = x + self._merge_heads(now, z)
+                mid = x + self.attention_output(now, z)
             else:
                 mid = x
             if self.config.d_mlp:
@@ -353,20 +358,6 @@ class Transformer:
                 return F.rms_norm(x, x.shape[-1:], norm.w, self.config.eps)
             case _:
                 return x
-
-    def logits(
-        self, residual: Float[Tensor, "rows k d_model"], columns: Int[Tensor, " column"] | None = None
-    ) -> Float[Tensor, "rows k vocab"]:
-        """`unembed`, with gradients."""
-        w, b = self.weights.unembed, self.weights.b_unembed
-        if columns is not None:
-            columns = columns.to(self.device)
-            w, b = w[columns], None if b is None else b[columns]
-        return F.linear(self.norm(residual, self.weights.ln_final), w, b)
-
-    def _merge_heads(self, layer: int, z: Float[Tensor, "rows pos head d_head"]) -> Float[Tensor, "rows pos d_model"]:
-        block = self.weights.blocks[layer]
-        return F.linear(z.flatten(2), block.w_o, block.b_o)
 
     def _rotary_table(self, length: int) -> tuple[Float[Tensor, "pos 1 r"], Float[Tensor, "pos 1 r"]]:
         """Of that many positions only: a context of 128,000 tokens is rarely filled."""

@@ -49,7 +49,7 @@ def generate(
             at = (lengths + now - 1)[:, None]
             # Attention is causal: what stands after a row's last token changes nothing at it.
             final = model.continue_from(0, model.embed(batch[:, : int(at.max()) + 1]), at=at)
-            logits = model.logits(final)[:, 0].float().cpu()
+            logits = model.unembed(final)[:, 0].float().cpu()
             if temperature > 0:
                 noise = np.stack([draw.gumbel(size=logits.shape[1]) for draw in draws])
                 logits = logits / temperature + torch.from_numpy(noise).float()

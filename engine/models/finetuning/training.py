@@ -87,7 +87,7 @@ def private_copy(model: Transformer) -> tuple[Transformer, list[Tensor], bool]:
 
 def scored_logits(model: Transformer, batch: Batch) -> Float[Tensor, "batch k vocab"]:
     """Logits at the scored positions, with gradients."""
-    return model.logits(model.continue_from(0, model.embed(batch.tokens), at=batch.at))
+    return model.unembed(model.continue_from(0, model.embed(batch.tokens), at=batch.at))
 
 
 def summed_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:

@@ -199,7 +199,7 @@ def test_the_inner_functions_carry_gradients_and_the_public_ones_none() -> None:
     assert not model.run_from(1, start, at=at).requires_grad
 
     def logit(x: Tensor) -> Tensor:
-        return model.logits(model.continue_from(1, x, at=at), torch.tensor([3])).sum()
+        return model.unembed(model.continue_from(1, x, at=at), torch.tensor([3])).sum()
 
     (slope,) = torch.autograd.grad(logit(start), start)
     direction = torch.randn(start.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
