@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -105,13 +104,6 @@ def mask_of(found: Graph, graph: ComputationalGraph) -> Bool[Tensor, "target sou
         raise _misfit(found, str(misfit), graph) from None
 
 
-def labelled_scores(
-    graph: ComputationalGraph, scores: Float[Tensor, "target source"]
-) -> Float[Tensor, "target source"]:
-    """Scores as a matrix artifact holds them: NaN where there is no edge."""
-    return torch.where(graph.edges.to(scores.device), scores, torch.nan)
-
-
 def node_of(target: Component) -> Component:
     """The node an edge's target belongs to: a head for its q, k and v."""
     return Head(target.layer, target.head) if isinstance(target, Head) else target
@@ -144,4 +136,4 @@ def _misfit(found: Graph, edge: str, graph: ComputationalGraph) -> CallError:
     )
 
 
-__all__ = ["MOST_REMOVED", "edge_graph", "labelled_scores", "mask_of", "node_of"]
+__all__ = ["MOST_REMOVED", "edge_graph", "mask_of", "node_of"]

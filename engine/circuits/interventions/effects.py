@@ -79,11 +79,6 @@ class Effects:
     def scale(self) -> Scale:
         return "sequential" if self.report == "metric" else "diverging"
 
-    @property
-    def at_rest(self) -> float:
-        """What a patch that changes nothing reports."""
-        return float(self.base.mean()) if self.report == "metric" else 0.0
-
     def unit(self, metric: str) -> str:
         """The reported number's unit, given the metric's."""
         return "share" if self.report == "normalised" else metric
