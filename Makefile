@@ -41,7 +41,7 @@ snapshots: setup
 zoo: setup
 	$(BIN)/python -P -m engine.models.zoo.train_transformers
 	$(BIN)/python -P -m engine.models.zoo.train_base
-	$(BIN)/python -P -m engine.synthesis.train_zoo
+	$(BIN)/python -P -m engine.synthesis.training.zoo
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -246,6 +246,9 @@ class RecurrentModel(Protocol):
     hidden: int
     inputs: int
     outputs: int
+    low: int  # the inputs it was trained on: integers low..high, both included,
+    high: int
+    length: int  # in sequences of that length
 
     def step(
         self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch inputs"]

@@ -29,7 +29,8 @@ Weights = Mapping[str, Tensor]
 
 class RnnConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The shape of the network. `f` and `g` are the widths of their hidden layers: `[]` is one affine map, `[8]` is
-    affine, ReLU, affine. `task` names what it was trained on, for titles only."""
+    affine, ReLU, affine. `task` names what it was trained on, for titles only; `low`..`high` and `length` say which
+    inputs it was trained on: integers of that range, in sequences of that length."""
 
     hidden: int
     inputs: int
@@ -37,6 +38,9 @@ class RnnConfig(msgspec.Struct, frozen=True, kw_only=True):
     f: tuple[int, ...] = ()
     g: tuple[int, ...] = ()
     task: str = ""
+    low: int = 0
+    high: int = 1
+    length: int = 10
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor's name and shape."""
@@ -87,6 +91,7 @@ class MipsRnn:
     def __init__(self, handle: Model, config: RnnConfig, weights: Weights) -> None:
         self.handle, self.weights = handle, dict(weights)
         self.task, self.hidden, self.inputs, self.outputs = config.task, config.hidden, config.inputs, config.outputs
+        self.low, self.high, self.length = config.low, config.high, config.length
 
     @torch.no_grad()
     def step(self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch hidden"]:

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.models.rnn import RnnConfig, load_rnn, mlp, unroll
-from engine.synthesis.checking import network_outputs
+from engine.synthesis.checks.agreement import network_outputs
 from engine.synthesis.domain import Domain
-from engine.synthesis.tasks import TASKS, Task
+from engine.synthesis.tasks.benchmark import TASKS, Task
 from sessions.errors import CallError
 
 ZOO = Path(__file__).parents[3] / "engine" / "models" / "zoo" / "rnn"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.models.rnn import MipsRnn, load_rnn
-from engine.synthesis.machine import Mealy
+from engine.synthesis.automata.machine import Mealy
 from sessions.artifacts import Model
 
 ZOO = Path(__file__).parents[3] / "engine" / "models" / "zoo" / "rnn"
@@ -33,6 +33,8 @@ class MachineNetwork:
         self.machine, self.spread = machine, spread
         self.handle = Model(title="made", source="", family="rnn", architecture="made")
         self.task, self.hidden, self.inputs, self.outputs = "", 3, len(machine.symbols[0]), machine.output.shape[2]
+        flat = [value for symbol in machine.symbols for value in symbol]
+        self.low, self.high, self.length = min(flat), max(flat), 10
         # The output is read from the state reached, so a place stands for (state, output last written).
         self.places: list[tuple[int, tuple[int, ...]]] = [(0, (0,) * self.outputs)]
         for state in range(machine.states):

@@ -12,11 +12,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from engine.synthesis.expressions import Expression, size
-from engine.synthesis.formulas import Bank, conditional
-from engine.synthesis.labelling import Labelling, labellings
-from engine.synthesis.machine import UNKNOWN, Mealy
-from engine.synthesis.program import Names, Parts, description_length, emit
+from engine.synthesis.automata.labelling import Labelling, labellings
+from engine.synthesis.automata.machine import UNKNOWN, Mealy
+from engine.synthesis.formulas.bank import Bank, conditional
+from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.programs.emission import Names, Parts, description_length, emit
 
 Columns = Int[np.ndarray[Any, Any], "column row"]
 LARGEST = 9  # description length of a plain formula

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.synthesis import evaluator
-from engine.synthesis.evaluator import evaluate, parse, trace
-from engine.synthesis.sandbox import Sandbox
+from engine.synthesis.programs import evaluator
+from engine.synthesis.programs.evaluator import evaluate, parse, trace
+from engine.synthesis.programs.sandbox import Sandbox
 from sessions.errors import CallError, IwbError
 
 

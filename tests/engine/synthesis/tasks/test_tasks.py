@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.synthesis.domain import Domain
-from engine.synthesis.tasks import TASKS, Task, task
+from engine.synthesis.tasks.benchmark import TASKS, Task, task
 from sessions.errors import CallError
 
 Rows = list[tuple[int, ...]]

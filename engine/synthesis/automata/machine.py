@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from engine.models.protocols import RecurrentModel
-from engine.synthesis.states import Clusters, Explored, Symbols, ask
+from engine.synthesis.automata.states import Clusters, Explored, Symbols, ask
 
 UNKNOWN = -1
 Transitions = Int[np.ndarray[Any, Any], "state symbol"]

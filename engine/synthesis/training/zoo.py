@@ -1,6 +1,6 @@
 """Train the bundled recurrent networks and check each on every input sequence there is.
 
-    python -P -m engine.synthesis.train_zoo [TASK ...] [--out FOLDER]
+    python -P -m engine.synthesis.training.zoo [TASK ...] [--out FOLDER]
 
 Writes TASK.safetensors and TASK.json into engine/models/zoo/rnn and prints, for each, on how many of all sequences
 every output is right after rounding. It ends with status 1 when one is not exact. (The script lives here and not beside
@@ -30,15 +30,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.models.rnn import MipsRnn, RnnConfig, Weights, unroll
+from engine.synthesis.automata.machine import build, minimise
+from engine.synthesis.automata.states import cluster, explore
 from engine.synthesis.domain import Domain
-from engine.synthesis.machine import build, minimise
-from engine.synthesis.states import cluster, explore
-from engine.synthesis.tasks import TASKS, Sequences, Task, task
-from engine.synthesis.training import Recipe, Trained, train
+from engine.synthesis.tasks.benchmark import TASKS, Sequences, Task, task
+from engine.synthesis.training.batched import Recipe, Trained, train
 from sessions.artifacts import Model
 from sessions.errors import IwbError
 
-ZOO = Path(__file__).parent.parent / "models" / "zoo" / "rnn"
+ZOO = Path(__file__).parent.parent.parent / "models" / "zoo" / "rnn"
 
 
 class Plan(NamedTuple):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from engine.models.rnn import RnnConfig
-from engine.synthesis.tasks import task
-from engine.synthesis.train_zoo import PLANS, automaton_size, draw, exactness
-from engine.synthesis.training import Recipe, Trained, _clip_each, initial, mips_loss, train
+from engine.synthesis.tasks.benchmark import task
+from engine.synthesis.training.batched import Recipe, Trained, _clip_each, initial, mips_loss, train
+from engine.synthesis.training.zoo import PLANS, automaton_size, draw, exactness
 from tests.engine.synthesis.conftest import bundled
 
 

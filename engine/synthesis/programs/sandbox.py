@@ -19,7 +19,7 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from engine.synthesis.evaluator import Column, evaluate, parse, trace
+from engine.synthesis.programs.evaluator import Column, evaluate, parse, trace
 from sessions.errors import ErrorRecord, IwbError
 
 MEMORY = 4 * 2**30  # bytes of address space; a chunk of 65,536 sequences needs far less
@@ -66,7 +66,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         # -P: a folder named engine/ in the user's working directory must not shadow ours.
         self.child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.synthesis.sandbox"],
+            [sys.executable, "-P", "-m", "engine.synthesis.programs.sandbox"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},

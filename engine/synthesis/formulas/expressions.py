@@ -1,6 +1,7 @@
 """Small integer expressions with Python's meaning: what an update or an output is written in.
 
-An expression is a nested tuple: `("var", "x")`, `("const", 2)`, `("+", left, right)`, `("if", guard, then, otherwise)`.
+An expression is a nested tuple: `("var", "x")`, `("const", 2)`, `("+", left, right)`, `("abs", inner)`,
+`("if", guard, then, otherwise)`.
 Comparisons are 0 or 1, as `True` and `False` are in Python's arithmetic. The operators are those the benchmark's
 programs need: + - * // % == < min max and the bitwise & | ^.
 """
@@ -57,6 +58,8 @@ def size(expression: Expression) -> int:
     match expression:
         case ("var" | "const", _):
             return 1
+        case ("abs", inner):
+            return 2 + size(inner)
         case ("if", guard, then, otherwise):
             asked = size(guard) - (WEIGHTS[guard[0]] - 1 if guard[0] in ("==", "<") else 0)
             return 1 + asked + size(then) + size(otherwise)
@@ -79,6 +82,8 @@ def evaluate(expression: Expression, values: Mapping[str, Values]) -> Values:
             for mask, branch in ((chosen, then), (~chosen, otherwise)):
                 result[mask] = evaluate(branch, {name: column[mask] for name, column in values.items()})
             return result
+        case ("abs", inner):
+            return np.abs(evaluate(inner, values))
         case (symbol, left, right):
             a, b = evaluate(left, values), evaluate(right, values)
             if symbol in ("//", "%") and (b == 0).any():
@@ -108,6 +113,8 @@ def _node(expression: Expression) -> ast.expr:
             return ast.Constant(number)
         case ("if", guard, then, otherwise):
             return ast.IfExp(_node(guard), _node(then), _node(otherwise))
+        case ("abs", inner):
+            return ast.Call(ast.Name("abs"), [_node(inner)], [])
         case ("==" | "<" as symbol, left, right):
             return ast.Compare(_node(left), [ast.Eq() if symbol == "==" else ast.Lt()], [_node(right)])
         case ("min" | "max" as name, left, right):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.synthesis.evaluator import evaluate as evaluate_source
-from engine.synthesis.expressions import OPERATORS, Expression, evaluate, size, written
-from engine.synthesis.formulas import Bank, conditional
+from engine.synthesis.formulas.bank import Bank, conditional
+from engine.synthesis.formulas.expressions import OPERATORS, Expression, evaluate, size, written
+from engine.synthesis.programs.evaluator import evaluate as evaluate_source
 
 NAMES = ("x", "k")
 ROWS = np.array(list(product(range(2), range(3))))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from engine.synthesis.expressions import COMMUTATIVE, OPERATORS, WEIGHTS, Expression, size
+from engine.synthesis.formulas.expressions import COMMUTATIVE, OPERATORS, WEIGHTS, Expression, size
 
 Rows = Int[np.ndarray[Any, Any], "row variable"]
 Columns = Int[np.ndarray[Any, Any], "column row"]

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from engine.synthesis.machine import UNKNOWN, Mealy
+from engine.synthesis.automata.machine import UNKNOWN, Mealy
 
 Codes = Int[np.ndarray[Any, Any], "state variable"]
 MOST_PERMUTED = 6  # states with every integer labelling tried: 120 of them

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from engine.operations import describe, parse
-from engine.synthesis.checking import compare
-from engine.synthesis.operations import OPERATIONS, RunParams, extract_program, run_program
-from engine.synthesis.program import description_length
+from engine.synthesis.checks.agreement import compare
+from engine.synthesis.operations import OPERATIONS
+from engine.synthesis.programs.emission import description_length
+from engine.synthesis.programs.operations import RunParams, run_program
+from engine.synthesis.routes.operations import extract_program
 from sessions.artifacts import Graph, Points, Program, Table
 from sessions.codec import decode, encode
 from sessions.errors import CallError, IwbError

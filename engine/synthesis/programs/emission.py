@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.synthesis.expressions import Expression, condition, written
-from engine.synthesis.labelling import Labelling
-from engine.synthesis.machine import UNKNOWN, Mealy
+from engine.synthesis.automata.labelling import Labelling
+from engine.synthesis.automata.machine import UNKNOWN, Mealy
+from engine.synthesis.formulas.expressions import Expression, condition, written
 
 
 class Names(NamedTuple):

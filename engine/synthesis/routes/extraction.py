@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from engine.models.protocols import RecurrentModel
+from engine.synthesis.automata.machine import UNKNOWN, Mealy, build, minimise
+from engine.synthesis.automata.states import Clusters, Explored, apart, cluster, explore
 from engine.synthesis.domain import Domain
-from engine.synthesis.machine import UNKNOWN, Mealy, build, minimise
-from engine.synthesis.search import Found, simplest
-from engine.synthesis.states import Clusters, Explored, apart, cluster, explore
+from engine.synthesis.routes.machine_search import Found, simplest
 from sessions.errors import IwbError
 
 STAGES = ("walk", "cluster", "minimise", "formulas")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.synthesis.automata.machine import UNKNOWN, Mealy, build, isomorphic, minimise, reachable, run
+from engine.synthesis.automata.states import Explored, cluster, consistent, explore
 from engine.synthesis.domain import Domain
-from engine.synthesis.machine import UNKNOWN, Mealy, build, isomorphic, minimise, reachable, run
-from engine.synthesis.states import Explored, cluster, consistent, explore
-from engine.synthesis.tasks import task
+from engine.synthesis.tasks.benchmark import task
 from sessions.errors import IwbError
 from tests.engine.synthesis.conftest import MachineNetwork, bundled, machine_of, random_machine
 

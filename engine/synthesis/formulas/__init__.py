@@ -1,0 +1,1 @@
+"""Expressions and regression: from columns of integers to the shortest formula that gives them on every row."""
