@@ -142,10 +142,28 @@ class Verdict(msgspec.Struct, frozen=True):
         return f"agrees with {self.against} on {count} ({self.domain}; {extent}){wrong}"
 
 
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a solver says of a program, for all inputs of one length or of every length."""
+
+    claim: str  # "equal to the task's specification on every input of length 10"
+    status: Literal["proved", "refuted", "not proved"]
+    every_length: bool = False
+    method: str = ""  # "induction; invariant: k == c and 0 <= c <= 1"
+    reason: str = ""  # why it is not proved
+    counterexample: str = ""  # as a sequence
+
+    def __str__(self) -> str:
+        extra = (
+            self.counterexample if self.status == "refuted" else self.method if self.status == "proved" else self.reason
+        )
+        return f"{self.status}: {self.claim}" + (f" ({extra})" if extra else "")
+
+
 class Program(Artifact, frozen=True, kw_only=True, tag="program"):
     source: str
-    language: str = "python"
+    language: str = "python"  # python, rasp; smt2 and dafny for an exported proof
     verdicts: tuple[Verdict, ...] = ()
+    proofs: tuple[Proof, ...] = ()
     origin: tuple[int, ...] = ()  # artifacts beside it: the automaton, the states
 
 
