@@ -114,6 +114,11 @@ def save(params: SaveParams, ctx: Context) -> Sequence[AnyArtifact]:
     if handle.family == "transformer" and data is not None and not is_compiled(data):
         written = write_trained(Path(params.folder), data, handle.title, overwrite=params.overwrite)
         return [_saved(handle, params.folder, written, str(written[0]))]
+    if handle.family == "rnn" and data is not None:
+        from engine.models.stored_rnn import write_rnn
+
+        written = write_rnn(Path(params.folder), data, handle.title, overwrite=params.overwrite)
+        return [_saved(handle, params.folder, written, str(written[0]))]
     if handle.family == "transformer" and data is not None:
         model = open_model(data, handle.source)
     elif handle.family == "transformer" and (Path(handle.source) / LABELS).is_file():

@@ -8,6 +8,7 @@ Source: Michaud et al., "Opening the AI black box" (arXiv:2402.05110). Weights a
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -142,31 +143,44 @@ def load_rnn(
         raise CallError(
             f"is not a safetensors file ({error})", str(weights_path), "save the weights with safetensors"
         ) from None
-    _check_tensors(weights, shape, weights_path)
+    check_tensors(weights, shape, str(weights_path))
     weights = {name: tensor.to(device=device, dtype=dtype) for name, tensor in weights.items()}
-    parameters = sum(tensor.numel() for tensor in weights.values())
-    handle = Model(
+    handle = rnn_handle(
+        shape,
         title=f"RNN {shape.task}".rstrip(),
-        summary=f"{shape.hidden} hidden, {shape.inputs} in, {shape.outputs} out; f {_widths(shape.f)}, "
-        f"g {_widths(shape.g)}; {parameters:,} parameters",
         source=source or str(weights_path),
-        family="rnn",
-        architecture="mips-rnn",
         sha256=hashlib.sha256(data).hexdigest(),
-        config=msgspec.json.decode(msgspec.json.encode(shape)),  # lists, as they come back from a file
-        parameters=parameters,
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
-        bytes_needed=parameters * dtype.itemsize,
     )
     return MipsRnn(handle, shape, weights)
+
+
+def rnn_handle(config: RnnConfig, *, title: str, source: str, sha256: str, device: str, dtype: str) -> Model:
+    """The handle of a network of that shape."""
+    parameters = sum(math.prod(shape) for shape in config.shapes().values())
+    return Model(
+        title=title,
+        summary=f"{config.hidden} hidden, {config.inputs} in, {config.outputs} out; f {_widths(config.f)}, "
+        f"g {_widths(config.g)}; {parameters:,} parameters",
+        source=source,
+        family="rnn",
+        architecture="mips-rnn",
+        sha256=sha256,
+        config=msgspec.json.decode(msgspec.json.encode(config)),  # lists, as they come back from a file
+        parameters=parameters,
+        device=device,
+        dtype=dtype,
+        bytes_needed=parameters * getattr(torch, dtype).itemsize,
+    )
 
 
 def _widths(widths: tuple[int, ...]) -> str:
     return "one affine map" if not widths else "with hidden width " + "+".join(map(str, widths))
 
 
-def _check_tensors(weights: Weights, config: RnnConfig, path: Path) -> None:
+def check_tensors(weights: Weights, config: RnnConfig, where: str) -> None:
+    """CallError that names every tensor which is missing, left over or of another shape than the configuration says."""
     expected = config.shapes()
     wrong = [f"{name} is missing" for name in expected if name not in weights]
     wrong += [f"{name} is not part of this network" for name in weights if name not in expected]
@@ -176,4 +190,4 @@ def _check_tensors(weights: Weights, config: RnnConfig, path: Path) -> None:
         if name in weights and tuple(weights[name].shape) != size
     ]
     if wrong:
-        raise CallError("; ".join(wrong), str(path), "the weights and the configuration do not belong together")
+        raise CallError("; ".join(wrong), where, "the weights and the configuration do not belong together")

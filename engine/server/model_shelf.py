@@ -55,6 +55,10 @@ class ModelShelf:
             device = choose_device(handle.device)
         except CallError:  # made on a machine with another device
             device = choose_device("auto")
+        if handle.family == "rnn":
+            from engine.models.stored_rnn import decode_rnn
+
+            return decode_rnn(data, handle, device)
         return decode_stored(data, handle, device, torch_dtype(handle.dtype))
 
     def hold(self, model: TransformerModel | RecurrentModel) -> None:
