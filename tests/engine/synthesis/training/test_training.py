@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
 
-from engine.models.rnn import RnnConfig
+from engine.models.rnn import RnnConfig, unroll
 from engine.synthesis.tasks.benchmark import task
-from engine.synthesis.training.batched import Recipe, Trained, _clip_each, initial, mips_loss, train
+from engine.synthesis.training.batched import Recipe, Trained, _clip_each, initial, mips_loss, train, unroll_prefixes
 from engine.synthesis.training.zoo import PLANS, automaton_size, draw, exactness
 from tests.engine.synthesis.conftest import bundled
 
@@ -30,6 +31,35 @@ def test_initial_weights_lie_within_torchs_bounds_and_differ_between_networks() 
     assert weights["f.0.weight"].abs().max() <= 1 / 2  # 1/sqrt(fan in 4)
     assert weights["f.1.bias"].abs().max() <= 1 / 4  # the bias has the layer's fan in, 16
     assert (weights["f.0.weight"][0] != weights["f.0.weight"][1]).any()
+
+
+def test_spread_biases_put_every_kink_within_the_alphabet() -> None:
+    config = RnnConfig(hidden=2, inputs=1, f=(64,), low=3, high=9)
+    weights = initial(config, 4, torch.Generator().manual_seed(0), spread=True)
+    kinks = -weights["f.0.bias"] / weights["f.0.weight"][:, :, 2]
+    assert 3 <= kinks.min() < 4
+    assert 8 < kinks.max() <= 9
+    plain = initial(config, 4, torch.Generator().manual_seed(0))
+    assert (plain["f.0.weight"] == weights["f.0.weight"]).all()
+
+
+def test_prefixes_computed_once_give_what_whole_sequences_give() -> None:
+    config = RnnConfig(hidden=2, inputs=1, f=(8,), g=(4,), high=2)
+    weights = {name: w[0] for name, w in initial(config, 1, torch.Generator().manual_seed(1)).items()}
+    symbols = torch.arange(3.0)[:, None]
+    sequences = torch.tensor(list(itertools.product(range(3), repeat=4)), dtype=torch.float32)[:, :, None]
+    torch.testing.assert_close(unroll_prefixes(weights, symbols, 4), unroll(weights, sequences)[1])
+
+
+def test_halving_keeps_networks_that_train_on_as_before() -> None:
+    """Up to the halving nothing differs; after it the survivors go on exactly as they would have among all."""
+    config = RnnConfig(hidden=1, inputs=1, f=(6,))
+    whole = train(config, parity, Recipe(500, curriculum=False), seeds=4, seed=3)
+    half = train(config, parity, Recipe(500, curriculum=False, halve=(250,)), seeds=4, seed=3)
+    assert len(half.accuracy) == 2
+    for one in half.weights["f.0.weight"]:
+        distance = (whole.weights["f.0.weight"] - one).abs().flatten(1).amax(dim=1)
+        assert distance.min() < 1e-5
 
 
 def test_each_network_is_clipped_by_its_own_gradient() -> None:
