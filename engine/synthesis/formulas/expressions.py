@@ -3,7 +3,7 @@
 An expression is a nested tuple: `("var", "x")`, `("const", 2)`, `("+", left, right)`, `("abs", inner)`,
 `("if", guard, then, otherwise)`.
 Comparisons are 0 or 1, as `True` and `False` are in Python's arithmetic. The operators are those the benchmark's
-programs need: + - * // % == < min max and the bitwise & | ^.
+programs need: + - * // % == != < <= min max and the bitwise & | ^.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ OPERATORS: dict[str, Callable[[Values, Values], Values]] = {
     "max": np.maximum,
     "==": lambda a, b: (a == b).astype(np.int64),
     "<": lambda a, b: (a < b).astype(np.int64),
+    "<=": lambda a, b: (a <= b).astype(np.int64),
+    "!=": lambda a, b: (a != b).astype(np.int64),
 }
-COMMUTATIVE = frozenset({"+", "*", "==", "min", "max", "&", "|", "^"})
+COMMUTATIVE = frozenset({"+", "*", "==", "!=", "min", "max", "&", "|", "^"})
+COMPARISONS = frozenset({"==", "!=", "<", "<="})
+BITWISE = frozenset({"&", "|", "^"})
 
 _BINARY: dict[str, type[ast.operator]] = {
     "+": ast.Add,
@@ -45,27 +49,46 @@ _BINARY: dict[str, type[ast.operator]] = {
     "|": ast.BitOr,
     "^": ast.BitXor,
 }
-
+_COMPARED: dict[str, type[ast.cmpop]] = {"==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE}
+_TURNED: dict[str, type[ast.cmpop]] = {"==": ast.Eq, "!=": ast.NotEq, "<": ast.Gt, "<=": ast.GtE}
 
 # What each operator counts in a description length. A truth value used as a number is dear: `k - (x < k)` has fewer
-# symbols than `(2 * k + x) // 3` and tells less.
-WEIGHTS: dict[str, int] = dict.fromkeys(OPERATORS, 1) | {"==": 4, "<": 4, "min": 2, "max": 2}
+# symbols than `(2 * k + x) // 3` and tells less. Where a truth value is what is wanted (the whole formula, or a part of
+# it that `&` and `|` join with others) a comparison is the plain way to say it: `x == k`, not `1 - (x ^ k)`.
+WEIGHTS: dict[str, int] = dict.fromkeys(OPERATORS, 1) | dict.fromkeys(COMPARISONS, 4) | {"min": 2, "max": 2}
+TRUTH = 2  # a comparison whose truth is wanted
+ASKED = 1  # the comparison that an `if` asks
+ABS = 2
 
 
 def size(expression: Expression) -> int:
-    """The description length: 1 for each variable and constant, the operator's weight for each operator. The comparison
-    that an `if` asks counts 1."""
+    """The description length: 1 for each variable and constant, the operator's weight for each operator."""
+    return _size(expression, TRUTH)
+
+
+def _size(expression: Expression, comparison: int) -> int:
+    """`comparison` is what a comparison counts in this place."""
     match expression:
         case ("var" | "const", _):
             return 1
         case ("abs", inner):
-            return 2 + size(inner)
+            return ABS + _size(inner, WEIGHTS["<"])
         case ("if", guard, then, otherwise):
-            asked = size(guard) - (WEIGHTS[guard[0]] - 1 if guard[0] in ("==", "<") else 0)
-            return 1 + asked + size(then) + size(otherwise)
+            asked = _size(guard, ASKED if guard[0] in COMPARISONS else TRUTH)
+            return 1 + asked + _size(then, comparison) + _size(otherwise, comparison)
+        case (symbol, left, right) if symbol in COMPARISONS:
+            return comparison + _size(left, WEIGHTS["<"]) + _size(right, WEIGHTS["<"])
         case (symbol, left, right):
-            return WEIGHTS[symbol] + size(left) + size(right)
+            both = symbol in BITWISE and is_truth(left) and is_truth(right)
+            inside = comparison if both else WEIGHTS["<"]
+            return WEIGHTS[symbol] + _size(left, inside) + _size(right, inside)
     raise ValueError(f"not an expression: {expression}")
+
+
+def is_truth(expression: Expression) -> bool:
+    """Whether it is a comparison, or comparisons joined by bitwise operators: always 0 or 1."""
+    symbol = expression[0]
+    return symbol in COMPARISONS or (symbol in BITWISE and all(is_truth(part) for part in expression[1:]))
 
 
 def evaluate(expression: Expression, values: Mapping[str, Values]) -> Values:
@@ -115,19 +138,30 @@ def _node(expression: Expression) -> ast.expr:
             return ast.IfExp(_node(guard), _node(then), _node(otherwise))
         case ("abs", inner):
             return ast.Call(ast.Name("abs"), [_node(inner)], [])
-        case ("==" | "<" as symbol, left, right):
-            return ast.Compare(_node(left), [ast.Eq() if symbol == "==" else ast.Lt()], [_node(right)])
-        case ("min" | "max" as name, left, right):
-            return ast.Call(ast.Name(name), [_node(left), _node(right)], [])
+        case (symbol, ("const", _) as left, right) if symbol in _TURNED and right[0] != "const":
+            return ast.Compare(_node(right), [_TURNED[symbol]()], [_node(left)])  # `k > 0`, not `0 < k`
+        case (symbol, left, right) if symbol in _COMPARED:
+            return ast.Compare(_node(left), [_COMPARED[symbol]()], [_node(right)])
+        case ("min" | "max" as name, _, _):
+            return ast.Call(ast.Name(name), [_node(part) for part in _flat(name, expression)], [])
+        case ("-", ("const", 0), inner):
+            return ast.UnaryOp(ast.USub(), _node(inner))
         case (symbol, left, right):
             return ast.BinOp(_node(left), _BINARY[symbol](), _node(right))
     raise ValueError(f"not an expression: {expression}")
 
 
+def _flat(name: str, expression: Expression) -> list[Expression]:
+    """The arguments of nested `max` (or `min`) in one list."""
+    if expression[0] != name:
+        return [expression]
+    return [part for side in expression[1:] for part in _flat(name, side)]
+
+
 def _is_boolean(expression: Expression) -> bool:
     """Whether Python may give True or False for it rather than 1 or 0."""
     match expression:
-        case ("==" | "<", _, _):
+        case (symbol, _, _) if symbol in COMPARISONS:
             return True
         case ("&" | "|" | "^", left, right):
             return _is_boolean(left) and _is_boolean(right)

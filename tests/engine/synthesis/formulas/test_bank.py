@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.synthesis.formulas.bank import Bank, conditional
+from engine.synthesis.formulas.bank import Bank
+from engine.synthesis.formulas.conditional import conditional
 from engine.synthesis.formulas.expressions import OPERATORS, Expression, evaluate, size, written
 from engine.synthesis.programs.evaluator import evaluate as evaluate_source
 
