@@ -33,7 +33,8 @@ from engine.models.rnn import MipsRnn, RnnConfig, Weights, unroll
 from engine.synthesis.automata.machine import build, minimise
 from engine.synthesis.automata.states import cluster, explore
 from engine.synthesis.domain import Domain
-from engine.synthesis.tasks.benchmark import TASKS, Sequences, Task, task
+from engine.synthesis.tasks.benchmark import TASKS, Task, task
+from engine.synthesis.tasks.targets import Sequences
 from engine.synthesis.training.batched import Recipe, Trained, train
 from sessions.artifacts import Model
 from sessions.errors import IwbError
