@@ -22,6 +22,11 @@ class Domain(NamedTuple):
     def size(self) -> int:
         return int((self.high - self.low + 1) ** (self.inputs * self.length))
 
+    @property
+    def symbols(self) -> int:
+        """How many different inputs there are at one position."""
+        return int((self.high - self.low + 1) ** self.inputs)
+
     def __str__(self) -> str:
         values = "bit" if (self.low, self.high) == (0, 1) else f"{self.low}..{self.high}"
         streams = {1: "", 2: "pairs of "}.get(self.inputs, f"{self.inputs}-tuples of ")

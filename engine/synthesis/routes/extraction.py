@@ -1,124 +1,130 @@
-"""The whole road from a network to a program: explore, cluster, build, minimise, search for the shortest formulas.
+"""The whole road from a network to a program: every route is asked, the simplest program is taken.
 
-Neither the task's name nor its target is looked at: the network is asked, on inputs from a stated range and length.
+Simplest: programs of formulas before those with a table, then the fewest tokens. A program is a candidate only if it
+agrees with the network on all sequences that were observed. The registers, which cost most, are tried only where no
+other route found formulas, or when asked for. Neither the task's name nor its target is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from engine.models.protocols import RecurrentModel
-from engine.synthesis.automata.machine import UNKNOWN, Mealy, build, minimise
-from engine.synthesis.automata.states import Clusters, Explored, apart, cluster, explore
+from engine.synthesis.checks.agreement import compare
 from engine.synthesis.domain import Domain
-from engine.synthesis.routes.machine_search import Found, simplest
+from engine.synthesis.routes.automaton import Automaton, automaton_program, find_automaton
+from engine.synthesis.routes.behaviour import Behaviour, observe, varied
+from engine.synthesis.routes.candidate import Candidate, Refused
+from engine.synthesis.routes.counts import count_loops
+from engine.synthesis.routes.registers import register_loops
+from engine.synthesis.routes.windows import window_loops
 from sessions.errors import IwbError
 
-STAGES = ("walk", "cluster", "minimise", "formulas")
-MOST_SYMBOLS = 4096
-MOST_MERGED = 5_000  # visited states that are merged by behaviour
+STAGES = ("observe", "linear", "windows", "automaton", "counts", "registers")
+FEW_SYMBOLS = 20  # different inputs up to which an automaton is looked for even where formulas were found
+AGAIN = 8192  # further sequences the chosen program is held against before it is taken
+
+Progress = Callable[[str, int, int], None]
 
 
 class Extraction(NamedTuple):
-    """Every stage's result."""
+    """The candidates, the best first, the routes that found nothing, and what the pictures are drawn from."""
 
-    domain: Domain
-    explored: Explored
-    clusters: Clusters
-    unminimised: Mealy
-    asked: int  # transitions that the walk left open and the network was asked about
-    machine: Mealy
-    found: Found
-    by_behaviour: bool  # states told apart by what follows them, up to the length, not by distance
+    behaviour: Behaviour
+    candidates: tuple[Candidate, ...]
+    refused: tuple[Refused, ...]
+    automaton: Automaton | None
+    seconds: dict[str, float]  # by stage
 
     @property
-    def closed(self) -> bool:
-        """Whether the machine says something about every length: clusters of states, none of which leads out."""
-        return self.machine.complete and not self.by_behaviour
-
-    def state_of_clusters(self) -> Int[np.ndarray[Any, Any], " cluster"]:
-        """The minimal machine's state for each cluster (-1: only an unknown transition leads there)."""
-        state = np.full(self.unminimised.states, -1, dtype=np.int64)
-        state[0] = 0
-        queue = [0]
-        for one in queue:
-            for symbol, after in enumerate(self.unminimised.next[one]):
-                if after != UNKNOWN and state[after] < 0:
-                    state[after] = self.machine.next[state[one], symbol]
-                    queue.append(int(after))
-        return state
+    def best(self) -> Candidate:
+        return self.candidates[0]
 
 
 def extract(
     model: RecurrentModel,
     domain: Domain,
     *,
+    rng: np.random.Generator,
     tolerance: float | None = None,
     most_states: int = 256,
-    rng: np.random.Generator,
-    progress: Callable[[str, int, int], None] | None = None,
+    every_route: bool = False,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Extraction:
     """The simplest program found for a network on inputs of that domain, with everything it came from.
 
-    `progress(stage, done, total)` counts within each stage. Raises IwbError when the hidden states form no finite set
-    of at most `most_states`.
+    `progress(stage, done, total)` counts within each stage. Raises IwbError when no route finds a program.
     """
+    seconds: dict[str, float] = {}
 
-    def report(stage: str, done: int, total: int) -> None:
-        if progress is not None:
-            progress(stage, done, total)
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        progress(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
 
-    symbols = domain.alphabet()
-    explored = explore(model, symbols, domain.length, rng=rng, progress=lambda d, n: report("walk", d, n))
-    by_behaviour = False
-    try:
-        clusters = cluster(
-            explored, tolerance=tolerance, most=most_states, progress=lambda d, n: report("cluster", d, n)
-        )
-    except IwbError:
-        if tolerance is not None or not explored.whole or len(explored.hidden) > MOST_MERGED:
-            raise
-        # Distance tells nothing: merge the visited states that agree on everything that was seen to follow them.
-        clusters, by_behaviour = apart(explored), True
-    report("minimise", 0, 1)
-    unminimised, asked = build(model, symbols, explored, clusters)
-    machine = minimise(unminimised)
-    if machine.states > most_states:
-        raise IwbError(
-            f"the network's automaton has {machine.states} states, more than {most_states}",
-            "synthesis",
-            "raise max_states or shorten length",
-        )
-    about = _about(model.hidden, machine, domain, closed=machine.complete and not by_behaviour)
-    found = simplest(machine, about, progress=lambda d, n: report("formulas", d, n))
-    return Extraction(domain, explored, clusters, unminimised, len(asked), machine, found, by_behaviour)
+    with stage("observe"):
+        behaviour = observe(model, domain, rng)
+    found: list[Candidate] = []
+    refused: list[Refused] = []
+
+    def gather(handed_in: Iterable[Candidate | Refused]) -> None:
+        for one in handed_in:
+            if isinstance(one, Refused):
+                refused.append(one)
+            else:
+                found.append(one)
+
+    with stage("windows"):
+        gather(window_loops(behaviour, rng))
+    automaton = None
+    with stage("automaton"):
+        try:
+            if found and domain.symbols > FEW_SYMBOLS and not every_route:
+                raise IwbError(f"not tried: {domain.symbols:,} different inputs, and formulas were found already")
+            automaton = find_automaton(
+                model, domain, tolerance=tolerance, most_states=most_states, rng=rng, progress=progress
+            )
+            automaton, program = automaton_program(automaton, model.hidden, lambda d, n: progress("automaton", d, n))
+            found.append(program)
+        except IwbError as error:
+            refused.append(Refused("automaton", str(error)))
+    with stage("counts"):
+        gather(count_loops(behaviour, rng))
+    if every_route or all(one.table for one in found):
+        with stage("registers"):
+            gather(register_loops(behaviour, rng, lambda: progress("registers", 0, 1)))
+    else:
+        refused.append(Refused("registers", "not tried: formulas were found already"))
+    with stage("again"):
+        found, wrong = _held_again(found, behaviour, rng)
+    refused += wrong
+    if not found:
+        reasons = "; ".join(f"{one.route}: {one.reason}" for one in refused)
+        raise IwbError(f"no program was found ({reasons})", "synthesis", "look at more or shorter sequences")
+    ranked = tuple(sorted(found, key=lambda one: one.rank))
+    return Extraction(behaviour, ranked, tuple(refused), automaton, seconds)
 
 
-def _about(hidden: int, machine: Mealy, domain: Domain, *, closed: bool) -> str:
-    states = "1 state" if machine.states == 1 else f"{machine.states} states"
-    numbers = "1 hidden number" if hidden == 1 else f"{hidden} hidden numbers"
-    extent = "" if closed else f", known for sequences of up to {domain.length} elements only"
-    return f"The automaton of a network with {numbers}: {states}{extent}."
-
-
-def projected(
-    hidden: Float[np.ndarray[Any, Any], "point hidden"], time: Int[np.ndarray[Any, Any], " point"]
-) -> tuple[Float[np.ndarray[Any, Any], "point 2"], tuple[str, str]]:
-    """Hidden states in the plane, and the axes' names: one number over time, two as they are, more by their two
-    principal components."""
-    count = hidden.shape[1]
-    if count == 1:
-        return np.stack([time.astype(np.float64), hidden[:, 0].astype(np.float64)], axis=1), ("time", "h1")
-    if count == 2:
-        return hidden.astype(np.float64), ("h1", "h2")
-    centred = hidden.astype(np.float64) - hidden.mean(axis=0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    share = values[::-1] / values.sum() if values.sum() > 0 else np.zeros_like(values)
-    axes = vectors[:, ::-1][:, :2]
-    # The sign of a principal component is arbitrary: the largest entry is made positive, so runs agree.
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
-    return centred @ axes, (f"PC1 ({share[0]:.0%})", f"PC2 ({share[1]:.0%})")
+def _held_again(
+    found: list[Candidate], behaviour: Behaviour, rng: np.random.Generator
+) -> tuple[list[Candidate], list[Refused]]:
+    """Those that agree with the network on further sequences too, and why the others do not."""
+    if behaviour.whole:
+        return found, []
+    x = np.concatenate([varied(behaviour.domain, AGAIN // 2, rng), behaviour.domain.sample(AGAIN // 2, rng)])
+    y = behaviour.ask(x)
+    kept, wrong = [], []
+    for one in found:
+        agreement = compare(x, one.loop.run(x)[1], y, "network") if one.loop is not None else None
+        if agreement is None or agreement.agreed == agreement.tested:
+            kept.append(one)
+        else:
+            wrong.append(Refused(one.route, f"departs from the network on further sequences: {agreement.difference}"))
+    return kept, wrong

@@ -10,19 +10,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from engine.synthesis.automata.labelling import Labelling, labellings
 from engine.synthesis.automata.machine import UNKNOWN, Mealy
-from engine.synthesis.formulas.bank import Bank, conditional
+from engine.synthesis.formulas.bank import Bank
+from engine.synthesis.formulas.conditional import conditional
 from engine.synthesis.formulas.expressions import Expression, size
-from engine.synthesis.programs.emission import Names, Parts, description_length, emit
+from engine.synthesis.formulas.regression import regress_all
+from engine.synthesis.programs.emission import description_length
+from engine.synthesis.routes.machine_text import Names, Parts, emit
 
 Columns = Int[np.ndarray[Any, Any], "column row"]
 LARGEST = 9  # description length of a plain formula
 CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
+REGRESSED = 12  # labellings given to the regression where no bank finds a whole program
 MOST_NUMBERS = 600_000  # numbers a bank may hold
 
 
@@ -59,13 +63,21 @@ class _Formulas(NamedTuple):
         return self.update is not None and self.outputs is not None
 
 
-def simplest(machine: Mealy, about: str, progress: Callable[[int, int], None] | None = None) -> Found:
-    """The shortest program that does what the machine does on every known transition. `about` is its docstring."""
+def simplest(
+    machine: Mealy,
+    about: str,
+    progress: Callable[[int, int], None] | None = None,
+    places: Float[np.ndarray[Any, Any], "state hidden"] | None = None,
+) -> Found:
+    """The shortest program that does what the machine does on every known transition. `about` is its docstring.
+
+    `places`: where in the hidden space each state lies, for labels by rank.
+    """
     groups: dict[bytes, tuple[Int[np.ndarray[Any, Any], "row variable"], list[_Wanted]]] = {}
     state, symbol = np.nonzero(machine.next != UNKNOWN)
     inputs = np.array(machine.symbols, dtype=np.int64)[symbol]
     tried = 0
-    for labelling in labellings(machine):
+    for labelling in labellings(machine, places):
         tried += 1
         rows = np.concatenate([inputs, labelling.codes[state]], axis=1)
         order = np.lexsort(rows.T)
@@ -88,6 +100,8 @@ def simplest(machine: Mealy, about: str, progress: Callable[[int, int], None] | 
 
         candidates += _solve(rows, members, machine, cheapest, tick)
         cheapest = min([cheapest, *(formulas.cost for formulas, _ in candidates if formulas.whole)])
+    if cheapest == UNBOUNDED:
+        candidates += _regressed(ordered, machine, progress)
     candidates.sort(key=lambda pair: (not pair[0].whole, pair[0].update is None, pair[0].outputs is None, pair[0].cost))
     best: Found | None = None
     for formulas, labelling in candidates[:EMITTED]:
@@ -103,6 +117,34 @@ def simplest(machine: Mealy, about: str, progress: Callable[[int, int], None] | 
             best = Found(parts, source, length, route, tried)
     assert best is not None
     return best
+
+
+def _regressed(
+    groups: Sequence[tuple[Int[np.ndarray[Any, Any], "row variable"], list[_Wanted]]],
+    machine: Mealy,
+    progress: Callable[[int, int], None] | None,
+) -> list[tuple[_Formulas, Labelling]]:
+    """The regression's formulas, which it finds on few rows and holds against all, where the banks over all rows found
+    no whole program. The first labellings only."""
+    found: list[tuple[_Formulas, Labelling]] = []
+    members = [(rows, member) for rows, group in groups for member in group][:REGRESSED]
+    for number, (rows, member) in enumerate(members):
+        if progress is not None:
+            progress(number, len(members))
+        names = Names.of(len(machine.symbols[0]), member.labelling, machine.output.shape[2])
+        columns = np.concatenate([member.update, member.outputs])
+        formulas = regress_all(
+            rows, (*names.inputs, *names.state), columns, constants=_constants(machine, rows, member)
+        )
+        told = [one.expression if one is not None else None for one in formulas]
+        update, outputs = told[: len(member.update)], told[len(member.update) :]
+        found.append((_Formulas(_all(update), _all(outputs), from_new=False), member.labelling))
+    return found
+
+
+def _all(expressions: Sequence[Expression | None]) -> tuple[Expression, ...] | None:
+    known = tuple(e for e in expressions if e is not None)
+    return known if len(known) == len(expressions) else None
 
 
 def _outputs_of_new_state(
@@ -146,11 +188,10 @@ def _solve(
         tick()
         targets.look(bank)
         found = [(_formulas(member, targets, reading), member.labelling) for member in members]
-        whole = min([cheapest, *(formulas.cost for formulas, _ in found if formulas.whole)])
-        if whole == UNBOUNDED and (bank.largest >= CONDITIONAL or bank.full):
+        if not any(formulas.whole for formulas, _ in found) and (bank.largest >= CONDITIONAL or bank.full):
             targets.split(bank)
             found = [(_formulas(member, targets, reading), member.labelling) for member in members]
-            whole = min([whole, *(formulas.cost for formulas, _ in found if formulas.whole)])
+        whole = min([cheapest, *(formulas.cost for formulas, _ in found if formulas.whole)])
         hope = min(
             (_least_cost(m, targets, bank.largest) for m, (f, _) in zip(members, found) if not f.whole), default=whole
         )
@@ -216,11 +257,7 @@ def _reading(
 def _formulas(member: _Wanted, targets: _Targets, reading: dict[int, tuple[Expression, ...]]) -> _Formulas:
     update = [targets.formula(column) for column in member.update]
     outputs = [targets.formula(column) for column in member.outputs]
-    before = tuple(e for e in outputs if e is not None) if None not in outputs else None
+    before = _all(outputs)
     after = reading.get(id(member))
     from_new = after is not None and (before is None or sum(map(size, after)) <= sum(map(size, before)))
-    return _Formulas(
-        tuple(e for e in update if e is not None) if None not in update else None,
-        after if from_new else before,
-        from_new,
-    )
+    return _Formulas(_all(update), after if from_new else before, from_new)

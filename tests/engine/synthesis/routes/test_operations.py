@@ -12,25 +12,28 @@ import torch
 
 from engine.operations import describe, parse
 from engine.synthesis.checks.agreement import compare
+from engine.synthesis.domain import Domain
 from engine.synthesis.operations import OPERATIONS
 from engine.synthesis.programs.emission import description_length
 from engine.synthesis.programs.operations import RunParams, run_program
+from engine.synthesis.routes.automaton import find_automaton
 from engine.synthesis.routes.operations import extract_program
 from sessions.artifacts import Graph, Points, Program, Table
 from sessions.codec import decode, encode
 from sessions.errors import CallError, IwbError
 from tests.engine.synthesis.conftest import Desk, MachineNetwork, bundled, machine_of, random_machine
 
-EXTRACT, RUN = OPERATIONS
+EXTRACT, RUN = (next(o for o in OPERATIONS if o.name == f"synthesis.{name}") for name in ("extract", "run"))
 
 
 def extract(desk: Any, **values: Any) -> tuple[Program, Graph, Points]:
-    program, graph, points = extract_program(parse(EXTRACT, {"model": "@1", **values}), desk)  # type: ignore[arg-type]
-    assert isinstance(program, Program)
-    assert isinstance(graph, Graph)
-    assert isinstance(points, Points)
-    for artifact in (program, graph, points):
+    given = extract_program(parse(EXTRACT, {"model": "@1", **values}), desk)  # type: ignore[arg-type]
+    for artifact in given:
         assert decode(encode(artifact)).title == artifact.title
+        assert artifact.facts["stage"] in ("weights", "normal form", "states", "machine", "formulas", "program")
+    (program,) = (one for one in given if isinstance(one, Program))
+    (graph,) = (one for one in given if isinstance(one, Graph))
+    (points,) = (one for one in given if isinstance(one, Points))
     return program, graph, points
 
 
@@ -53,10 +56,10 @@ def test_every_bundled_network_becomes_a_program_exact_on_all_inputs(
     for verdict in program.verdicts:
         assert (verdict.agreed, verdict.tested, verdict.exhaustive) == (total, total, True)
         assert verdict.holds
-    assert program.facts["route"] == "formulas"
+    assert program.facts["contains a table"] is False
     for line in lines:
         assert line in program.source
-    assert len(graph.nodes) == states == program.facts["states after minimisation"]
+    assert len(graph.nodes) == states == graph.facts["states after minimisation"]
     assert [node.accepting for node in graph.nodes] == [True] + [False] * (states - 1)
     assert len({(edge.source, edge.target) for edge in graph.edges}) == len(graph.edges)
     assert points.xy.shape[1] == 2
@@ -84,6 +87,7 @@ class Scrambled:
     """The parity of a network that never returns to a state: each prefix lies somewhere else, in no order."""
 
     handle, task, hidden, inputs, outputs = None, "", 1, 1, 1
+    low, high, length = 0, 1, 7
     places = np.concatenate([[0], 1 + np.random.default_rng(0).permutation(2**9)]).astype(np.float32)
 
     def _prefix(self, h: torch.Tensor) -> np.ndarray:
@@ -107,17 +111,16 @@ def test_states_that_distance_cannot_tell_apart_are_merged_by_what_follows_them(
     program, graph, _ = extract(Desk(Scrambled()), length=7, max_states=8)
     assert program.verdicts[0].holds
     assert len(graph.nodes) == 2
-    assert program.facts["states told apart by"] == "what follows them"
-    assert program.facts["automaton"] == "open: known for up to 7 inputs"
-    assert "up to 7 elements only" in program.source
+    assert graph.facts["states told apart by"] == "what follows them"
+    assert graph.facts["automaton"] == "open: known for up to 7 inputs"
     with pytest.raises(IwbError, match="consistent clusters"):
-        extract(Desk(Scrambled()), length=7, max_states=8, tolerance=2.0)
+        find_automaton(Scrambled(), Domain(1, 0, 1, 7), most_states=8, tolerance=2.0, rng=np.random.default_rng(0))
 
 
 def test_a_machine_without_pattern_becomes_a_table_that_says_so() -> None:
     machine = random_machine(np.random.default_rng(5), 9, symbols=3)
     program, graph, _ = extract(Desk(MachineNetwork(machine)), length=6, high=2)
-    assert program.facts["route"] != "formulas"
+    assert program.facts["route"] == "automaton, table"
     assert program.facts["contains a table"] is True
     assert "table = {" in program.source
     assert program.verdicts[0].holds
@@ -135,7 +138,7 @@ def test_a_network_without_memory_becomes_a_program_without_state() -> None:
 def test_an_interrupted_check_goes_on_where_it_stopped() -> None:
     whole = extract(Desk(bundled("Bit_Dot_Prod_Mod2")), length=9)[0]
     desk = Desk(bundled("Bit_Dot_Prod_Mod2"))
-    desk.stop_at = "7 check"
+    desk.stop_at = "9 check"
     with pytest.raises(KeyboardInterrupt):
         extract(desk, length=9)
     assert len(desk.saved) == 3  # of four chunks
@@ -147,10 +150,10 @@ def test_a_wrong_call_is_one_sentence() -> None:
     desk = Desk(bundled("Parity_All"))
     with pytest.raises(CallError, match="low"):
         extract(desk, low=3, high=1)
-    with pytest.raises(CallError, match="narrow"):
+    with pytest.raises(IwbError, match=r"no program was found.*more than 256 different inputs"):
         extract(Desk(bundled("Binary_Addition")), high=100)
     with pytest.raises(IwbError, match="4 states, more than 2"):
-        extract(Desk(bundled("Parity_Last3")), max_states=2)
+        find_automaton(bundled("Parity_Last3"), Domain(1, 0, 1, 10), most_states=2, rng=np.random.default_rng(0))
     with pytest.raises(CallError, match="tolerance"):
         parse(EXTRACT, {"model": "@1", "tolerance": "wide"})
 

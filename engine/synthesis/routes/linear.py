@@ -1,0 +1,137 @@
+"""From a network whose update is affine to loops: integer responses, the smallest integer system, the shortest basis.
+
+The update must be affine on the visited states (a ReLU that never changes sides is no obstacle). Where the outputs are
+affine too, the network is an integer filter: what an input adds to the outputs j steps later, C W^j V, is rounded, and
+the smallest system with these responses is written down in the basis in which it is shortest. Where the outputs are not
+affine, the states' integer coordinates are handed on as rows, for a formula to be found.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from engine.models.protocols import RecurrentModel
+from engine.synthesis.lattices.linear import linear_lattice
+from engine.synthesis.lattices.realization import Response, realized
+from engine.synthesis.lattices.reduction import Lattice
+from engine.synthesis.lattices.shortest import shortest
+from engine.synthesis.lattices.systems import System, loop_of
+from engine.synthesis.programs.emission import description_length, emit_loop
+from engine.synthesis.programs.loop import Loop
+from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network
+from sessions.errors import IwbError
+
+Sequences = Int[np.ndarray[Any, Any], "sequence pos value"]
+KEPT = 24  # shortest systems that are written out to compare their texts
+NEAR = 0.25  # a response this near to an integer counts as it; the loop is held against the network afterwards
+
+
+class LatticeUsed(NamedTuple):
+    """The lattice on which the hidden states lie, with what a picture needs."""
+
+    lattice: Lattice
+    residual: float  # root mean square distance of the states from it, in units of its shortest vector
+    coordinates: Int[np.ndarray[Any, Any], "sequence pos vector"]
+
+
+class LinearLoops(NamedTuple):
+    """Loops that give the network's rounded outputs on every sampled sequence, the shortest text first; or why there are
+    none. `lattice` is None where the states lie on none."""
+
+    loops: tuple[Loop, ...]
+    why: str
+    read_from: str  # where the affine maps came from
+    lattice: LatticeUsed | None
+
+
+def linear_loops(model: RecurrentModel, x: Sequences) -> LinearLoops:
+    """Loops for a network with an affine update and affine outputs, from its behaviour on the sequences `x`."""
+    found = affine_network(model, x)
+    if isinstance(found, str):
+        return LinearLoops((), found, "", None)
+    lattice = _lattice(found)
+    if found.read is None:
+        return LinearLoops((), "the outputs are no affine function of the hidden state", found.source, lattice)
+    response = _rounded(found, x.shape[1])
+    if isinstance(response, str):
+        return LinearLoops((), response, found.source, lattice)
+    loops = [loop for loop in _written(_systems(response)) if np.array_equal(loop.run(x)[1], found.y)]
+    why = "" if loops else "the rounded responses do not give the network's outputs"
+    return LinearLoops(tuple(loops), why, found.source, lattice)
+
+
+def _rounded(network: AffineNetwork, length: int) -> Response | str:
+    """The network's answers to impulses and to zeros, as integers; or in words why they are none."""
+    assert network.read is not None
+    impulse, power = [], network.driven
+    for _ in range(length):
+        impulse.append(network.read @ power)
+        power = network.update @ power
+    h = np.zeros(len(network.bias))
+    constant = []
+    for _ in range(length):
+        h = network.update @ h + network.bias
+        constant.append(network.read @ h + network.read_bias)
+    raw = np.stack(impulse)
+    off = float(np.abs(raw - np.rint(raw)).max())
+    if off > NEAR:
+        return f"what an input adds to the outputs is no integer: {off:.2f} off at most"
+    return Response(np.rint(raw).astype(np.int64), np.rint(np.stack(constant)).astype(np.int64))
+
+
+def _systems(response: Response) -> list[System]:
+    """Systems with that response: shift registers where it ends, else the shortest found in both forms of output."""
+    delays = _delays(response)
+    if delays is not None:
+        return [delays]
+    systems = [realized(response, from_new=from_new) for from_new in (False, True)]
+    return [one for system in systems if system is not None for one in shortest([system], KEPT)]
+
+
+def _delays(response: Response) -> System | None:
+    """A shift register per input, where the response ends after less than half of the positions and the constant stays.
+
+    Sums of registers may be shorter to write, but a register of earlier inputs is what it is.
+    """
+    impulse, constant = response
+    last = [int(np.flatnonzero(one.any(axis=1)).max(initial=0)) for one in impulse.transpose(2, 0, 1)]
+    if (constant != constant[0]).any() or max(last) > len(impulse) // 2:
+        return None
+    states = sum(last)
+    update, driven = np.zeros((states, states), dtype=np.int64), np.zeros((states, len(last)), dtype=np.int64)
+    read = np.zeros((impulse.shape[1], states), dtype=np.int64)
+    at = 0
+    for k, lag in enumerate(last):
+        for j in range(lag):
+            if j:
+                update[at + j, at + j - 1] = 1
+            else:
+                driven[at, k] = 1
+            read[:, at + j] = impulse[j + 1, :, k]
+        at += lag
+    none = np.zeros(states, dtype=np.int64)
+    return System(update, driven, none, none, read, impulse[0], constant[0])
+
+
+def _written(systems: list[System]) -> list[Loop]:
+    """As loops, by the length of their texts; of equal ones, those with fewer minus signs first."""
+    loops = [loop_of(system.ordered()) for system in systems]
+    texts = [emit_loop(loop, "") for loop in loops]
+    ranks = [(description_length(t), t.count("-"), loop.cost) for loop, t in zip(loops, texts)]
+    order = sorted(range(len(loops)), key=lambda k: ranks[k])
+    return [loops[k] for k in dict.fromkeys(order)]
+
+
+def _lattice(network: AffineNetwork) -> LatticeUsed | None:
+    points = network.hidden.reshape(-1, network.hidden.shape[2])
+    try:
+        lattice = linear_lattice(network.update, network.driven, points, 2 * len(network.bias))
+    except IwbError:
+        return None
+    left = np.linalg.norm(lattice.residual(points), axis=1)
+    shortest_vector = float(np.linalg.norm(lattice.basis, axis=1).min())
+    k = lattice.nearest(points).reshape(*network.hidden.shape[:2], -1)
+    return LatticeUsed(lattice, float(np.sqrt((left**2).mean()) / shortest_vector), k)
