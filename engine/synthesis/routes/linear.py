@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from engine.models.protocols import RecurrentModel
 from engine.synthesis.lattices.linear import linear_lattice
@@ -38,8 +38,8 @@ class LatticeUsed(NamedTuple):
 
 
 class LinearLoops(NamedTuple):
-    """Loops that give the network's rounded outputs on every sampled sequence, the shortest text first; or why there are
-    none. `lattice` is None where the states lie on none."""
+    """Loops that give the network's rounded outputs on every sampled sequence, the shortest text first; or why there
+    are none. `lattice` is None where the states lie on none."""
 
     loops: tuple[Loop, ...]
     why: str
