@@ -30,20 +30,18 @@ class Move(NamedTuple):
 def shortest(systems: list[System], keep: int = 4) -> list[System]:
     """The shortest systems reached from any of these by elementary changes of the state: signs, one coordinate added to
     or taken from another, a coordinate moved by one. All compute the same; the shortest first, at most `keep`."""
-    seen = {_key(s): (_rank(s), s) for s in systems}
+    seen = {_key(s): (rank, s) for s, rank in zip(systems, _ranks(systems))}
     beam = dict(seen)
     best = min(rank for rank, _ in seen.values())
     waiting = 0
     for _ in range(DEPTH):
-        reached: dict[bytes, tuple[Rank, System]] = {}
-        for _, system in beam.values():
-            for other in _neighbours(system):
-                key = _key(other)
-                if key not in seen:
-                    seen[key] = reached[key] = (_rank(other), other)
+        fresh = {_key(other): other for _, system in beam.values() for other in _neighbours(system)}
+        reached = [(key, other) for key, other in fresh.items() if key not in seen]
         if not reached:
             break
-        beam = dict(sorted(reached.items(), key=lambda item: item[1][0])[:BEAM])
+        ranked = {key: (rank, s) for (key, s), rank in zip(reached, _ranks([s for _, s in reached]))}
+        seen |= ranked
+        beam = dict(sorted(ranked.items(), key=lambda item: item[1][0])[:BEAM])
         lowest = min(rank for rank, _ in beam.values())
         waiting = 0 if lowest < best else waiting + 1
         best = min(best, lowest)
@@ -52,25 +50,23 @@ def shortest(systems: list[System], keep: int = 4) -> list[System]:
     return [system for _, system in sorted(seen.values(), key=lambda pair: pair[0])[:keep]]
 
 
-def _rank(system: System) -> Rank:
-    """Short both as it stands and as it may be written; with few minus signs."""
-    return system.cost + length(system), int((system.rows < 0).sum() + (system.read < 0).sum())
+def _ranks(systems: list[System]) -> list[Rank]:
+    """Short both as they stand and as they may be written; with few minus signs. All have as many states.
 
-
-def length(system: System) -> int:
-    """About how long the system is when written: `cost`, but an update may use another variable's new value (whether
-    some order of writing allows that in all of them is left to the writer)."""
-    rows, size = system.rows, system.states
-    if not size:
-        return system.cost
-    shorter = sizes(rows)
-    for j in range(size):
-        for sign in (1, -1):
-            rest = rows - sign * rows[j]
-            usable = rest[:, j] == 0
-            usable[j] = False
-            shorter = np.where(usable, np.minimum(shorter, sizes(rest) + 2), shorter)
-    return int(shorter.sum()) + system.overhead
+    As written, an update may use another variable's new value; whether some order of writing allows that in all of them
+    is left to the writer.
+    """
+    rows = np.stack([s.rows for s in systems])
+    size = rows.shape[1]
+    plain = sizes(rows)
+    shorter = plain
+    for sign in (1, -1):
+        rest = rows[:, :, None] - sign * rows[:, None]  # of variable i, given the new value of j
+        usable = np.take_along_axis(rest, np.arange(size).reshape(1, 1, -1, 1), axis=3)[..., 0] == 0
+        usable &= ~np.eye(size, dtype=bool)
+        shorter = np.minimum(shorter, np.where(usable, sizes(rest) + 2, plain[:, :, None]).min(axis=2, initial=10**9))
+    lengths = plain.sum(axis=1) + shorter.sum(axis=1)
+    return [(int(n) + 2 * s.overhead, int((s.rows < 0).sum() + (s.read < 0).sum())) for n, s in zip(lengths, systems)]
 
 
 def _key(system: System) -> bytes:

@@ -88,11 +88,11 @@ class System(NamedTuple):
         return int(sizes(outputs).sum()) + self.states + int(np.count_nonzero(self.start))
 
 
-def sizes(rows: Matrix) -> Vector:
+def sizes(rows: Int[np.ndarray[Any, Any], "*batch column"]) -> Int[np.ndarray[Any, Any], "*batch"]:
     """The description length of each row written as a linear expression, its constant last."""
-    terms = np.count_nonzero(rows, axis=1)
-    factors = (np.abs(rows[:, :-1]) > 1).sum(axis=1)
-    negative = (rows <= 0).all(axis=1) & (rows[:, :-1] != 0).any(axis=1)
+    terms = np.count_nonzero(rows, axis=-1)
+    factors = (np.abs(rows[..., :-1]) > 1).sum(axis=-1)
+    negative = (rows <= 0).all(axis=-1) & (rows[..., :-1] != 0).any(axis=-1)
     found: Vector = np.maximum(2 * terms - 1, 1) + 2 * factors + 2 * negative
     return found
 

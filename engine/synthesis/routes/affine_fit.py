@@ -27,6 +27,7 @@ class AffineNetwork(NamedTuple):
     bias: Float[np.ndarray[Any, Any], " hidden"]
     read: Float[np.ndarray[Any, Any], "output hidden"] | None
     read_bias: Float[np.ndarray[Any, Any], " output"]
+    first_read: Float[np.ndarray[Any, Any], "some hidden"]  # the first layer of g, or all of h where g hides it
     hidden: Float[np.ndarray[Any, Any], "sequence pos hidden"]
     y: Int[np.ndarray[Any, Any], "sequence pos output"]  # rounded
     source: str
@@ -67,8 +68,9 @@ def affine_network(model: RecurrentModel, x: Sequences) -> AffineNetwork | str:
         if error.max() > OUTPUT_TOLERANCE:
             read = None
             sources[-1] = "outputs not affine"
+    first = np.eye(n) if network is None else network.g[0].weight
     y = np.rint(outputs).astype(np.int64)
-    return AffineNetwork(update, driven, bias, read, read_bias, hidden, y, "; ".join(sources))
+    return AffineNetwork(update, driven, bias, read, read_bias, first, hidden, y, "; ".join(sources))
 
 
 def fit(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from engine.models.protocols import RecurrentModel
+from engine.synthesis.checks.agreement import network_outputs
 from engine.synthesis.lattices.linear import linear_lattice
 from engine.synthesis.lattices.realization import Response, realized
 from engine.synthesis.lattices.reduction import Lattice
@@ -22,10 +23,12 @@ from engine.synthesis.lattices.systems import System, loop_of
 from engine.synthesis.programs.emission import description_length, emit_loop
 from engine.synthesis.programs.loop import Loop
 from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network
+from engine.synthesis.routes.linear_rows import RowsFound, rows_found
+from engine.synthesis.routes.observed_response import observed_response
 from sessions.errors import IwbError
 
 Sequences = Int[np.ndarray[Any, Any], "sequence pos value"]
-KEPT = 24  # shortest systems that are written out to compare their texts
+KEPT, FEW = 24, 6  # shortest systems that are written out to compare their texts; of 4 states and more, fewer
 NEAR = 0.25  # a response this near to an integer counts as it; the loop is held against the network afterwards
 
 
@@ -45,27 +48,45 @@ class LinearLoops(NamedTuple):
     why: str
     read_from: str  # where the affine maps came from
     lattice: LatticeUsed | None
+    rows: RowsFound | None = None  # where the update is affine and integer and no loop was found
 
 
 def linear_loops(model: RecurrentModel, x: Sequences) -> LinearLoops:
-    """Loops for a network with an affine update and affine outputs, from its behaviour on the sequences `x`."""
+    """Loops for a network whose outputs are integer combinations of its inputs, from its weights where they are affine,
+    else from its outputs on the sequences `x`. Where the update is affine and integer and the outputs are not, the rows
+    on which a formula for them can be sought."""
     found = affine_network(model, x)
     if isinstance(found, str):
-        return LinearLoops((), found, "", None)
+        return _from_outputs(model, x, LinearLoops((), found, "", None))
     lattice = _lattice(found)
-    if found.read is None:
-        return LinearLoops((), "the outputs are no affine function of the hidden state", found.source, lattice)
     response = _rounded(found, x.shape[1])
-    if isinstance(response, str):
-        return LinearLoops((), response, found.source, lattice)
-    loops = [loop for loop in _written(_systems(response)) if np.array_equal(loop.run(x)[1], found.y)]
-    why = "" if loops else "the rounded responses do not give the network's outputs"
-    return LinearLoops(tuple(loops), why, found.source, lattice)
+    why = response if isinstance(response, str) else "the rounded responses do not give the network's outputs"
+    if isinstance(response, Response):
+        loops = _agreeing(response, x, found.y)
+        if loops:
+            return LinearLoops(loops, "", found.source, lattice)
+    rows = rows_found(found, found.first_read, x)
+    if isinstance(rows, str):
+        return _from_outputs(model, x, LinearLoops((), f"{why}; {rows}", found.source, lattice))
+    return _from_outputs(model, x, LinearLoops((), why, found.source, lattice, rows))
+
+
+def _from_outputs(model: RecurrentModel, x: Sequences, otherwise: LinearLoops) -> LinearLoops:
+    """Loops with the response that the rounded outputs show, where they show one."""
+    y = network_outputs(model, x)
+    response = observed_response(x, y)
+    loops = () if response is None else _agreeing(response, x, y)
+    return otherwise._replace(loops=loops, why="", read_from="the rounded outputs") if loops else otherwise
+
+
+def _agreeing(response: Response, x: Sequences, y: Sequences) -> tuple[Loop, ...]:
+    return tuple(loop for loop in _written(_systems(response)) if np.array_equal(loop.run(x)[1], y))
 
 
 def _rounded(network: AffineNetwork, length: int) -> Response | str:
     """The network's answers to impulses and to zeros, as integers; or in words why they are none."""
-    assert network.read is not None
+    if network.read is None:
+        return "the outputs are no affine function of the hidden state"
     impulse, power = [], network.driven
     for _ in range(length):
         impulse.append(network.read @ power)
@@ -88,7 +109,7 @@ def _systems(response: Response) -> list[System]:
     if delays is not None:
         return [delays]
     systems = [realized(response, from_new=from_new) for from_new in (False, True)]
-    return [one for system in systems if system is not None for one in shortest([system], KEPT)]
+    return [one for s in systems if s is not None for one in shortest([s], KEPT if s.states < 4 else FEW)]
 
 
 def _delays(response: Response) -> System | None:

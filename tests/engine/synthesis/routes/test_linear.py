@@ -12,7 +12,6 @@ from engine.models.rnn import MipsRnn, RnnConfig
 from engine.synthesis.programs.emission import emit_loop
 from engine.synthesis.routes.linear import linear_loops
 from sessions.artifacts import Model
-
 from tests.engine.synthesis.conftest import bundled
 
 Array = np.ndarray[Any, Any]
@@ -150,3 +149,55 @@ def test_a_network_that_bends_is_refused(bundled_name: str) -> None:
     found = linear_loops(model, sampled(0, 1, 10, model.inputs))
     assert not found.loops
     assert found.why
+
+
+def bent(count: int, layers: list[tuple[Array, Array]], bias: Array | None = None, **options: Any) -> MipsRnn:
+    """Delays of one input, read by layers with a ReLU between them."""
+    w, v, b = delays(count)
+    model = network(w, v, b if bias is None else bias, layers[0][0], layers[0][1], **options)
+    for k, (weight, constant) in enumerate(layers[1:], start=1):
+        model.weights |= {
+            f"g.{k}.weight": torch.tensor(weight, dtype=torch.float32),
+            f"g.{k}.bias": torch.tensor(constant, dtype=torch.float32),
+        }
+    return model
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_outputs_that_bend_are_handed_on_with_integer_coordinates(seed: int) -> None:
+    # y = |x - x1| as relu(x - x1) + relu(x1 - x): one register is enough, though the network has three hidden numbers.
+    layers = [(np.array([[1.0, -1, 0], [-1, 1, 0]]), np.zeros(2)), (np.ones((1, 2)), np.zeros(1))]
+    x = sampled(-100, 99, 10)
+    found = linear_loops(bent(3, layers, seed=seed, noise=1e-4), x)
+    assert not found.loops
+    rows = found.rows
+    assert rows is not None
+    assert rows.state == ("x1",)
+    assert rows.update == (("var", "x"),)
+    assert np.array_equal(rows.old[:, 1:, 0], x[:, :-1, 0])
+    loop = rows.loop((("abs", ("-", ("var", "x"), ("var", "x1"))),))
+    assert np.array_equal(loop.run(x)[1], rows.y)
+
+
+def test_a_bent_readout_of_the_input_alone_needs_no_state() -> None:
+    layers = [(np.array([[1.0], [-1.0]]), np.zeros(2)), (np.ones((1, 2)), np.zeros(1))]
+    rows = linear_loops(bent(1, layers, noise=1e-4), sampled(-9, 9, 10)).rows
+    assert rows is not None
+    assert rows.state == ()
+    assert np.array_equal(rows.y, np.abs(rows.x))
+
+
+class Bending:
+    """A network that is affine nowhere inside: it keeps the cube root of a running sum of 3 p - q."""
+
+    task, hidden, inputs, outputs, low, high, length = "", 1, 2, 1, 0, 9, 8
+
+    def run(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        total = torch.cumsum(3 * x[..., :1] - x[..., 1:], dim=1)
+        return torch.sign(total) * total.abs() ** (1 / 3), total + 0.1 * torch.sin(total)
+
+
+def test_where_the_inside_bends_the_outputs_alone_may_tell() -> None:
+    found = linear_loops(Bending(), sampled(0, 9, 8, inputs=2))  # type: ignore[arg-type]
+    assert found.read_from == "the rounded outputs"
+    assert emit_loop(found.loops[0], "").endswith("        a = a + 3 * p - q\n        ys.append(a)\n    return ys\n")
