@@ -14,18 +14,22 @@ from jaxtyping import Int, UInt64
 
 from engine.synthesis.formulas.expressions import (
     ABS,
+    BITWISE,
     COMMUTATIVE,
     COMPARISONS,
     OPERATORS,
     TRUTH,
     WEIGHTS,
     Expression,
+    size,
 )
+from engine.synthesis.formulas.tidy import tidied
 
 Rows = Int[np.ndarray[Any, Any], "row variable"]
 Columns = Int[np.ndarray[Any, Any], "column row"]
 Hashes = UInt64[np.ndarray[Any, Any], " column"]
 How = Int[np.ndarray[Any, Any], "column 5"]
+Indices = Int[np.ndarray[Any, Any], " index"]
 Made = tuple[Columns, Hashes, How]
 
 LARGEST_VALUE = 10_000  # a subexpression above it is not what a small program needs
@@ -61,28 +65,39 @@ class Bank:
         *,
         most: int = 60_000,
         operators: Sequence[str] = SYMBOLS,
+        wide_bits: bool = False,
     ) -> None:
-        """`names` are the columns' variables; the bank stops keeping larger expressions beyond `most` columns."""
+        """`names` are the columns' variables; the bank stops keeping larger expressions beyond `most` columns.
+
+        `wide_bits` allows bitwise operators on numbers other than 0 and 1, where they are hard to read.
+        """
         self.most, self.operators, self.count = most, tuple(operators), rows.shape[0]
+        self.wide_bits, self.names = wide_bits, tuple(names)
         # A column is looked up by a random linear hash over 2^64; every hit is compared value by value afterwards.
         self.multiplier = np.random.default_rng(62).integers(1, 2**63, rows.shape[0], dtype=np.uint64) * 2 + 1
         self.leaves: list[Expression] = [("var", name) for name in names] + [("const", c) for c in constants]
-        columns = [rows[:, k] for k in range(len(names))] + [np.full(len(rows), c) for c in constants]
-        first = np.array(columns, dtype=np.int64).reshape(len(self.leaves), len(rows))
-        how = np.zeros((len(first), 5), dtype=np.int64)
-        how[:, 0], how[:, 1] = LEAF, np.arange(len(first))
         self.levels: dict[int, Level] = {}
         self.truths: dict[int, Level] = {}
         self.seen: Hashes = np.empty(0, dtype=np.uint64)
         self.told: Hashes = np.empty(0, dtype=np.uint64)  # of the truths
         self.full = False
         self.work = 0  # numbers computed
-        self._keep(1, (first, self.hashes(first), how))
+        columns = [rows[:, k] for k in range(len(names))] + [np.full(len(rows), c) for c in constants]
+        self._first = np.array(columns, dtype=np.int64).reshape(len(self.leaves), len(rows))
+        for made in self._leaves(1):
+            self._keep(1, made)
 
     @property
     def largest(self) -> int:
         """The largest size whose expressions are kept."""
         return max(self.levels)
+
+    def variables(self) -> Iterator[tuple[str, Indices]]:
+        """The variables that differ from each other, with their columns."""
+        leaves = self.levels[1]
+        for column, number in zip(leaves.columns, leaves.how[:, 1].tolist(), strict=True):
+            if self.leaves[number][0] == "var":
+                yield self.leaves[number][1], column
 
     def hashes(self, columns: Columns) -> Hashes:
         hashed: Hashes = np.einsum("ij,j->i", columns.astype(np.uint64), self.multiplier)
@@ -117,7 +132,7 @@ class Bank:
                 for k in np.flatnonzero(level.hashed[order][place] == targets):
                     index = int(order[place[k]])
                     if int(k) not in found and (level.columns[index] == wanted[k]).all():
-                        found[int(k)] = self._build(level.how[index])
+                        found[int(k)] = tidied(self._build(level.how[index]), self.names)
         return found
 
     def expression(self, length: int, index: int) -> Expression:
@@ -146,6 +161,7 @@ class Bank:
 
     def _made(self, length: int) -> Iterator[Made]:
         """All expressions of that size, in chunks, operators in order of preference, the larger part left."""
+        yield from self._leaves(length)
         for symbol in self.operators:
             if symbol == "abs":
                 yield from self._absolute(length)
@@ -157,6 +173,12 @@ class Bank:
             else:
                 for left_size, right_size in self._splits(symbol, length - WEIGHTS[symbol]):
                     yield from self._pairs(symbol, left_size, right_size)
+
+    def _leaves(self, length: int) -> Iterator[Made]:
+        some = np.array([k for k, leaf in enumerate(self.leaves) if size(leaf) == length], dtype=np.int64)
+        how = np.zeros((len(some), 5), dtype=np.int64)
+        how[:, 0], how[:, 1] = LEAF, some
+        yield self._first[some], self.hashes(self._first[some]), how
 
     def _splits(self, symbol: str, parts: int) -> Iterator[tuple[int, int]]:
         """Sizes of the two parts that make up `parts` together."""
@@ -179,14 +201,12 @@ class Bank:
 
     def _pairs(self, symbol: str, left_size: int, right_size: int) -> Iterator[Made]:
         left, right = self.levels[left_size], self.levels[right_size]
-        usable = np.arange(len(right.how))
-        if symbol in ("//", "%"):
-            usable = np.flatnonzero((right.columns > 0).all(axis=1))  # small programs divide by positive numbers
-        if not len(usable) or not len(left.how):
+        able, usable = self.usable(symbol, 0, left.columns), self.usable(symbol, 1, right.columns)
+        if not len(usable):
             return
         stride = max(1, CHUNK // (len(usable) * self.count))
-        for start in range(0, len(left.how), stride):
-            rows = np.arange(start, min(start + stride, len(left.how)))
+        for start in range(0, len(able), stride):
+            rows = able[start : start + stride]
             a, b = rows.repeat(len(usable)), np.tile(usable, len(rows))
             self.work += len(a) * self.count
             if symbol in ("+", "-"):
@@ -200,7 +220,15 @@ class Bank:
                 columns = columns[fine]
             yield columns, self.hashes(columns), _how(symbol, left_size, a[fine], right_size, b[fine])
 
-    def _sums(self, symbol: str, left_size: int, right_size: int, a: Hashes, b: Hashes) -> Made:
+    def usable(self, symbol: str, side: int, columns: Columns) -> Indices:
+        """Which columns may be that part of an operator."""
+        if symbol in ("//", "%") and side == 1:
+            return np.flatnonzero((columns > 0).all(axis=1))  # small programs divide by positive numbers
+        if symbol in BITWISE and not self.wide_bits:
+            return np.flatnonzero(((columns == 0) | (columns == 1)).all(axis=1))
+        return np.arange(len(columns))
+
+    def _sums(self, symbol: str, left_size: int, right_size: int, a: Indices, b: Indices) -> Made:
         """The hash is linear: whether a sum is new is known before it is computed."""
         left, right = self.levels[left_size], self.levels[right_size]
         hashed = left.hashed[a] + right.hashed[b] if symbol == "+" else left.hashed[a] - right.hashed[b]
@@ -247,7 +275,7 @@ def _joined(before: Level | None, more: Level) -> Level:
     return Level(*(np.concatenate(pair) for pair in zip(before, more, strict=True)))
 
 
-def _how(symbol: str, left_size: int, left: Hashes, right_size: int, right: Hashes) -> How:
+def _how(symbol: str, left_size: int, left: Indices, right_size: int, right: Indices) -> How:
     how = np.empty((len(left), 5), dtype=np.int64)
     how[:, 0], how[:, 1], how[:, 2], how[:, 3], how[:, 4] = SYMBOLS.index(symbol), left_size, left, right_size, right
     return how

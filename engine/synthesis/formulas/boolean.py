@@ -23,7 +23,7 @@ Literals = tuple[tuple[int, int], ...]  # (variable, its value)
 
 WIDEST = 12  # variables
 SUBSETS = 400  # choices of variables tried
-ORDERS = 8  # orders in which literals are dropped
+ORDERS = 4  # orders in which literals are dropped
 
 
 def boolean(rows: Rows, names: Sequence[str], wanted: Column) -> Expression | None:
@@ -109,20 +109,23 @@ def symmetric(rows: Rows, names: Sequence[str], wanted: Column) -> Iterator[Expr
     for name in names[1:]:
         bits, exclusive = ("+", bits, ("var", name)), ("^", exclusive, ("var", name))
     for modulus in range(2, len(names) + 2):
-        for formula, value in ((("%", bits, ("const", modulus)), np.arange(len(names) + 1) % modulus),):
-            if _says(value, ones, zeros):
-                yield formula
-                yield exclusive if modulus == 2 else formula
-            if _says(1 - value, ones, zeros):
-                yield ("-", ("const", 1), formula)
-                yield ("-", ("const", 1), exclusive if modulus == 2 else formula)
-            for rest in range(modulus):
-                if _says((value == rest).astype(np.int64), ones, zeros):
-                    yield ("==", formula, ("const", rest))
-                if _says((value != rest).astype(np.int64), ones, zeros):
-                    yield ("!=", formula, ("const", rest))
-        if _says(np.arange(len(names) + 1) // modulus, ones, zeros):
+        formula = exclusive if modulus == 2 else ("%", bits, ("const", modulus))
+        value = np.arange(len(names) + 1) % modulus
+        if _says(value, ones, zeros):
+            yield formula
+        if _says(1 - value, ones, zeros):
+            yield ("-", ("const", 1), formula)
+        for rest in range(modulus):
+            if _says((value == rest).astype(np.int64), ones, zeros):
+                yield ("==", formula, ("const", rest))
+            if _says((value != rest).astype(np.int64), ones, zeros):
+                yield ("!=", formula, ("const", rest))
+        shares = np.arange(len(names) + 1) // modulus
+        if _says(shares, ones, zeros):
             yield ("//", bits, ("const", modulus))
+        for share in range(len(names) // modulus + 1):
+            if _says((shares == share).astype(np.int64), ones, zeros):
+                yield ("==", ("//", bits, ("const", modulus)), ("const", share))
     yield from _of_sum(bits, ones, zeros)
 
 

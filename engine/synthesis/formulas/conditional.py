@@ -1,6 +1,6 @@
 """`A if guard else B`, and `A if guard else B if other else C`: pieces from a bank, or linear, either side of a guard.
 
-A guard is a comparison of two small expressions, or an expression that is 0 or 1 on every row (`x % 2`). All guards are
+A guard is a comparison of two small expressions, or a bit (`x`, `x % 2`, `x & k`). All guards are
 tried at once: an expression's hash over the rows of every guard is one matrix product.
 """
 
@@ -14,17 +14,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from engine.synthesis.formulas.bank import LARGEST_VALUE, Bank, Columns
-from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.formulas.expressions import BITWISE, Expression, size
 from engine.synthesis.formulas.linear import linear
 
 Column = Int[np.ndarray[Any, Any], " row"]
 Masks = Bool[np.ndarray[Any, Any], "guard row"]
 Mask = Bool[np.ndarray[Any, Any], " row"]
-Product = Float[np.ndarray[Any, Any], "column guard"]
+Product = Float[np.ndarray[Any, Any], "guard column"]
 
 AT_ONCE = 4_000_000  # numbers of one matrix product
-NESTED = 24  # first guards after which a second one is looked for
-NESTED_COLUMNS = 4_000  # expressions that are pieces there
+MOST_GUARDS = 1_500
+MOST_COLUMNS = 10_000  # expressions that are pieces
+NESTED = 24  # first guards after which a second one is looked for, of so many
+NESTED_GUARDS = 500
+NESTED_COLUMNS = 2_000
+THRESHOLDS = 48  # values of a variable that it is compared with, whatever the bank's constants are
 ENOUGH = 2  # rows more than a linear piece has coefficients
 
 
@@ -35,16 +39,19 @@ class Guards(NamedTuple):
     expressions: tuple[Expression, ...]
 
     @classmethod
-    def of(cls, bank: Bank, largest_side: int = 3, most: int = 4_000) -> Guards:
+    def of(cls, bank: Bank, largest_side: int = 3, most: int = MOST_GUARDS) -> Guards:
         """Each set of rows (or its complement) once: the two sides may be exchanged."""
-        masks, expressions = [], []
-        for mask, expression in _guards(bank, largest_side):
-            masks.append(mask)
-            expressions.append(expression)
-            if len(masks) >= most:
-                break
-        stacked = np.stack(masks) if masks else np.zeros((0, bank.count), dtype=bool)
-        return cls(stacked, tuple(expressions))
+        found: dict[bytes, tuple[Mask, Expression]] = {}
+        for mask, expression in sorted(_guards(bank, largest_side), key=lambda one: size(one[1])):
+            key = min(mask.tobytes(), (~mask).tobytes())
+            if mask.any() and not mask.all() and key not in found:
+                found[key] = (mask, expression)
+        kept = list(found.values())[:most]
+        masks = np.stack([mask for mask, _ in kept]) if kept else np.zeros((0, bank.count), dtype=bool)
+        return cls(masks, tuple(expression for _, expression in kept))
+
+    def some(self, numbers: Sequence[int]) -> Guards:
+        return Guards(self.masks[list(numbers)], tuple(self.expressions[k] for k in numbers))
 
 
 class Pieces:
@@ -60,7 +67,7 @@ class Pieces:
         self.factors = np.random.default_rng(26).integers(1, 2**bits, bank.count).astype(np.float64)
         self.numbers = self.columns.astype(np.float64)
 
-    def match(self, hashed: Product, wanted: Column, mask: Mask) -> Expression | None:
+    def match(self, hashed: Float[np.ndarray[Any, Any], " column"], wanted: Column, mask: Mask) -> Expression | None:
         """The smallest that gives the wanted numbers on those rows; `hashed` are all expressions' hashes there."""
         target = float(wanted[mask] @ self.factors[mask])
         for index in np.flatnonzero(hashed == target):
@@ -69,7 +76,8 @@ class Pieces:
         return None
 
     def hashes(self, masks: Masks) -> Product:
-        return np.asarray(self.numbers @ (self.factors[:, None] * masks.T))
+        hashed: Product = (self.factors * masks) @ self.numbers.T
+        return hashed
 
 
 class Sides(NamedTuple):
@@ -87,7 +95,7 @@ def conditional(bank: Bank, wanted: Columns, *, largest_side: int = 3, nested: b
     pieces is absent.
     """
     guards = Guards.of(bank, largest_side)
-    pieces = Pieces(bank)
+    pieces = Pieces(bank, MOST_COLUMNS)
     found: dict[int, Expression] = {}
     for k, sides in _sides(pieces, guards, wanted).items():
         best = _smallest(_whole(guards, sides))
@@ -113,8 +121,8 @@ def _nested(bank: Bank, guards: Guards, sides: Sequence[Sides], wanted: Column) 
     half_done = [side for side in sides if (side.then is None) != (side.otherwise is None)]
 
     def rest(side: Sides) -> Mask:
-        mask = guards.masks[side.guard]
-        return mask if side.then is None else ~mask
+        mask: Mask = guards.masks[side.guard] ^ (side.then is not None)
+        return mask
 
     def promise(side: Sides) -> float:
         known = side.then or side.otherwise
@@ -126,7 +134,7 @@ def _nested(bank: Bank, guards: Guards, sides: Sequence[Sides], wanted: Column) 
         left = rest(side)
         inner = guards.masks & left
         proper = np.flatnonzero(inner.any(axis=1) & (inner != left).any(axis=1))
-        some = Guards(guards.masks[proper], tuple(guards.expressions[k] for k in proper))
+        some = guards.some(proper[:NESTED_GUARDS].tolist())
         best = _smallest(_whole(some, _sides(few, some, wanted[None], left)[0]))
         if best is not None:
             yield ("if", guards.expressions[side.guard], side.then or best, side.otherwise or best)
@@ -137,14 +145,14 @@ def _sides(pieces: Pieces, guards: Guards, wanted: Columns, within: Mask | None 
     count = len(wanted)
     found: dict[int, list[Sides]] = {k: [] for k in range(count)}
     rows = np.ones(pieces.bank.count, dtype=bool) if within is None else within
-    everywhere = pieces.hashes(rows[None])[:, 0]
+    everywhere = pieces.hashes(rows[None])[0]
     stride = max(1, AT_ONCE // max(len(pieces.columns), 1))
     fits = [_Linear(pieces.bank, y) for y in wanted]
     for start in range(0, len(guards.masks), stride):
         masks = guards.masks[start : start + stride] & rows
         hashed = pieces.hashes(masks)
         for number, mask in enumerate(masks):
-            here = hashed[:, number]
+            here = hashed[number]
             for k, y in enumerate(wanted):
                 then = pieces.match(here, y, mask)
                 other = pieces.match(everywhere - here, y, rows & ~mask)
@@ -160,10 +168,9 @@ class _Linear:
     """Linear pieces, each set of rows fitted once."""
 
     def __init__(self, bank: Bank, wanted: Column) -> None:
-        variables = [k for k, leaf in enumerate(bank.leaves) if leaf[0] == "var"]
-        places = bank.levels[1].how[:, 1].tolist()
-        self.names = [bank.leaves[k][1] for k in variables if k in places]
-        self.rows = bank.levels[1].columns[[places.index(k) for k in variables if k in places]].T
+        variables = list(bank.variables())
+        self.names = [name for name, _ in variables]
+        self.rows = np.stack([column for _, column in variables], axis=1) if variables else np.zeros((bank.count, 0))
         self.wanted = wanted
         self.known: dict[bytes, Expression | None] = {}
 
@@ -178,26 +185,22 @@ class _Linear:
 
 def _guards(bank: Bank, largest_side: int) -> Iterator[tuple[Mask, Expression]]:
     """The bank itself has no use for conditions: as a number, `k < 0` may be written shorter than as a comparison."""
-    seen: set[bytes] = set()
-
-    def fresh(mask: Mask) -> bool:
-        key = min(mask.tobytes(), (~mask).tobytes())
-        if mask.all() or not mask.any() or key in seen:
-            return False
-        seen.add(key)
-        return True
-
     small = [s for s in sorted(bank.levels) if s <= largest_side]
     for total in small:
         columns = bank.levels[total].columns
         for k in np.flatnonzero(((columns == 0) | (columns == 1)).all(axis=1)):
-            if fresh(columns[k] == 1):
-                yield columns[k] == 1, bank.expression(total, int(k))
-    for left_size, right_size in sorted(product(small, small), key=sum):
+            expression = bank.expression(total, int(k))
+            if expression[0] in ("var", "%", *BITWISE):
+                yield columns[k] == 1, expression
+    for left_size, right_size in product(small, small):
         if left_size + right_size > largest_side + 1:
             continue
         for i, left in enumerate(bank.levels[left_size].columns):
             for j, right in enumerate(bank.levels[right_size].columns):
                 for symbol, mask in (("<", left < right), ("==", left == right)):
-                    if fresh(mask):
-                        yield mask, (symbol, bank.expression(left_size, i), bank.expression(right_size, j))
+                    yield mask, (symbol, bank.expression(left_size, i), bank.expression(right_size, j))
+    for name, column in bank.variables():
+        values = np.unique(column)
+        for value in values.tolist() if len(values) <= THRESHOLDS else ():
+            yield column < value, ("<", ("var", name), ("const", value))
+            yield column == value, ("==", ("var", name), ("const", value))

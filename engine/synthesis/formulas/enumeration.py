@@ -1,4 +1,4 @@
-"""All small formulas over a table, smallest first, for several wanted columns at once; then conditionals of them.
+"""All small formulas over a table, smallest first, for several wanted columns at once.
 
 The bank is grown while it is small; one operator more is searched without keeping anything (`outermost`). All of that
 happens on a selection of rows; a formula that fails on another row puts it into the selection, and the search begins
@@ -12,14 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.synthesis.formulas.bank import SYMBOLS, Bank
-from engine.synthesis.formulas.conditional import conditional
-from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.formulas.bank import Bank
+from engine.synthesis.formulas.expressions import Expression
 from engine.synthesis.formulas.outermost import Outermost
-from engine.synthesis.formulas.table import ADDED, Column, Indices, Table
-
-SPARED = 5  # a formula that was found otherwise is still compared with all up to this size, if it is longer
-AGAIN = 12  # selections
+from engine.synthesis.formulas.table import Column, Indices, Table
+from engine.synthesis.formulas.tidy import tidied
 
 
 class Budget(NamedTuple):
@@ -32,32 +29,28 @@ class Budget(NamedTuple):
 
 class Better(NamedTuple):
     expression: Expression
-    method: str
     tried: int
 
 
-class RefutedError(Exception):
-    """A formula held on the selection and fails elsewhere: these rows join."""
-
-    def __init__(self, rows: Indices) -> None:
-        super().__init__("refuted")
-        self.rows = rows
-
-
-def enumerate_formulas(
+def enumerated(
     table: Table, constants: Sequence[int], known: Sequence[int | None], budget: Budget
 ) -> dict[int, Better]:
-    """For each wanted column (by its number) a formula shorter than the `known` one (None: there is none), if found."""
-    selected = table.selection()
+    """For each wanted column (by its number) a formula shorter than the `known` one (None: there is none), if found.
+
+    A known size of 0 leaves the column out.
+    """
     found: dict[int, Better] = {}
-    for _ in range(AGAIN):
-        search = _Search(table, constants, known, budget, selected, found)
+    spent = 0
+
+    def attempt(selected: Indices) -> None:
+        nonlocal spent
+        search = _Search(table, constants, known, budget._replace(work=budget.work - spent), selected, found)
         try:
             search.run()
-        except RefutedError as refuted:
-            selected = np.unique(np.concatenate([selected, refuted.rows]))
-        else:
-            break
+        finally:
+            spent += search.work
+
+    table.refined(attempt)
     return found
 
 
@@ -78,8 +71,7 @@ class _Search:
         self.open: dict[int, int] = {}  # wanted column: the largest formula that is still of use
         for k, (y, length) in enumerate(zip(table.wanted, known, strict=True)):
             if y is not None and k not in found:
-                self.open[k] = budget.largest if length is None else min(length - 1, max(SPARED, 7))
-        self.without = {k for k in self.open if known[k] is None}
+                self.open[k] = budget.largest if length is None else min(length - 1, budget.largest)
         self.outer: dict[int, Outermost] = {}
 
     @property
@@ -100,7 +92,7 @@ class _Search:
                 keys = list(self.open)
                 held = self.bank.find(np.stack([self.wanted(k)[self.selected] for k in keys]))
                 for place, expression in held.items():
-                    self._accept(keys[place], expression, "enumeration")
+                    self._accept(keys[place], expression)
             else:
                 for k in list(self.open):
                     self._beyond(k, total)
@@ -108,27 +100,17 @@ class _Search:
             for k, largest in list(self.open.items()):
                 if total > largest:
                     del self.open[k]
-        for k in sorted(self.without - self.found.keys()):
-            self._conditional(k)
 
-    def _accept(self, k: int, expression: Expression, method: str) -> None:
+    def _accept(self, k: int, expression: Expression) -> None:
         """Take a formula for a column, if it holds on every row."""
-        wrong = self.table.wrong(expression, self.wanted(k))
-        if len(wrong):
-            raise RefutedError(wrong[np.linspace(0, len(wrong) - 1, min(ADDED, len(wrong))).astype(np.int64)])
-        self.found[k] = Better(expression, method, self.work // len(self.selected))
+        self.table.check(expression, self.wanted(k))
+        self.found[k] = Better(expression, self.work // len(self.selected))
         self.open.pop(k, None)
 
     def _beyond(self, k: int, total: int) -> None:
         """Look for a formula of that size which the bank does not hold."""
         if k not in self.outer:
             self.outer[k] = Outermost(self.bank, self.wanted(k)[self.selected])
-        for expression in self.outer[k].of_size(total, SYMBOLS):
-            self._accept(k, expression, "enumeration")
+        for expression in self.outer[k].of_size(total):
+            self._accept(k, tidied(expression, self.table.names))
             return
-
-    def _conditional(self, k: int) -> None:
-        held = conditional(self.bank, self.wanted(k)[self.selected][None], nested=True)
-        for expression in held.values():
-            assert size(expression)
-            self._accept(k, expression, "conditional")

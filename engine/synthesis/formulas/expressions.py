@@ -62,15 +62,17 @@ ABS = 2
 
 
 def size(expression: Expression) -> int:
-    """The description length: 1 for each variable and constant, the operator's weight for each operator."""
+    """The description length: 1 for each variable and constant (2 for a negative one), each operator's weight."""
     return _size(expression, TRUTH)
 
 
 def _size(expression: Expression, comparison: int) -> int:
     """`comparison` is what a comparison counts in this place."""
     match expression:
-        case ("var" | "const", _):
+        case ("var", _):
             return 1
+        case ("const", number):
+            return 1 if number >= 0 else 2  # a minus sign
         case ("abs", inner):
             return ABS + _size(inner, WEIGHTS["<"])
         case ("if", guard, then, otherwise):
@@ -79,16 +81,9 @@ def _size(expression: Expression, comparison: int) -> int:
         case (symbol, left, right) if symbol in COMPARISONS:
             return comparison + _size(left, WEIGHTS["<"]) + _size(right, WEIGHTS["<"])
         case (symbol, left, right):
-            both = symbol in BITWISE and is_truth(left) and is_truth(right)
-            inside = comparison if both else WEIGHTS["<"]
+            inside = comparison if symbol in BITWISE else WEIGHTS["<"]
             return WEIGHTS[symbol] + _size(left, inside) + _size(right, inside)
     raise ValueError(f"not an expression: {expression}")
-
-
-def is_truth(expression: Expression) -> bool:
-    """Whether it is a comparison, or comparisons joined by bitwise operators: always 0 or 1."""
-    symbol = expression[0]
-    return symbol in COMPARISONS or (symbol in BITWISE and all(is_truth(part) for part in expression[1:]))
 
 
 def evaluate(expression: Expression, values: Mapping[str, Values]) -> Values:
@@ -117,10 +112,15 @@ def evaluate(expression: Expression, values: Mapping[str, Values]) -> Values:
 
 def written(expression: Expression) -> str:
     """Python source whose value is an int, never a bool."""
+    return ast.unparse(_number(expression))
+
+
+def _number(expression: Expression) -> ast.expr:
+    if expression[0] == "if" and _is_boolean(expression):
+        _, guard, then, otherwise = expression
+        return ast.IfExp(_node(guard), _number(then), _number(otherwise))
     node = _node(expression)
-    if _is_boolean(expression):
-        node = ast.Call(ast.Name("int"), [node], [])
-    return ast.unparse(node)
+    return ast.Call(ast.Name("int"), [node], []) if _is_boolean(expression) else node
 
 
 def condition(expression: Expression) -> str:

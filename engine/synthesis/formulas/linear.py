@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
-from math import gcd, lcm
+from math import lcm
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.formulas.tidy import combination
 
 Rows = Int[np.ndarray[Any, Any], "row variable"]
 Column = Int[np.ndarray[Any, Any], " row"]
@@ -87,55 +88,5 @@ def _fitted(
     given = rows[:, list(chosen)] @ np.array(whole[:-1], dtype=np.int64) + whole[-1]
     if (given != wanted * denominator).any():
         return None
-    formula = combination([names[v] for v in chosen], whole[:-1], whole[-1])
+    formula = combination([("var", names[v]) for v in chosen], whole[:-1], whole[-1])
     return formula if denominator == 1 else ("//", formula, ("const", denominator))
-
-
-def combination(names: Sequence[str], coefficients: Sequence[int], constant: int) -> Expression:
-    """That linear expression as a person writes it: positive terms first, no `1 *`, no `+ -1`, a common factor once."""
-    terms = [(name, c) for name, c in zip(names, coefficients, strict=True) if c]
-    plain = _sum(terms, constant)
-    factor = gcd(*(c for _, c in terms)) if terms else 1
-    if factor == 1 or len(terms) == 1:
-        return plain
-    signs = (1,) if any(c > 0 for _, c in terms) else (-1,)
-    best = plain
-    for sign in signs:
-        inside = [(name, sign * c // factor) for name, c in terms]
-        if constant % factor == 0:
-            whole: Expression = ("*", ("const", sign * factor), _sum(inside, sign * constant // factor))
-            best = min(best, whole, key=size)
-        outside = _add(("*", ("const", factor), _sum(inside, 0)), sign, constant)
-        best = min(best, outside, key=size)
-    return best
-
-
-def _add(product: Expression, sign: int, constant: int) -> Expression:
-    if sign < 0:
-        return ("-", ("const", constant), product)
-    if constant == 0:
-        return product
-    return ("+" if constant > 0 else "-", product, ("const", abs(constant)))
-
-
-def _sum(terms: Sequence[tuple[str, int]], constant: int) -> Expression:
-    ordered: list[tuple[str, int]] = [t for t in terms if t[1] > 0]
-    if constant > 0:
-        ordered.append(("", constant))
-    ordered += [t for t in terms if t[1] < 0]
-    if constant < 0:
-        ordered.append(("", constant))
-    written: Expression | None = None
-    for name, c in ordered:
-        term: Expression = ("const", abs(c)) if not name else ("var", name)
-        if name and abs(c) != 1:
-            term = ("*", ("const", abs(c)), term)
-        if written is not None:
-            written = ("+" if c > 0 else "-", written, term)
-        elif c > 0:
-            written = term
-        elif not name:
-            written = ("const", c)
-        else:
-            written = ("-", ("const", 0), term) if c == -1 else ("*", ("const", c), ("var", name))
-    return written if written is not None else ("const", 0)

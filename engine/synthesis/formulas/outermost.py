@@ -14,7 +14,15 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from engine.synthesis.formulas.bank import SYMBOLS, Bank, Columns, Hashes
-from engine.synthesis.formulas.expressions import COMMUTATIVE, COMPARISONS, OPERATORS, TRUTH, WEIGHTS, Expression
+from engine.synthesis.formulas.expressions import (
+    BITWISE,
+    COMMUTATIVE,
+    COMPARISONS,
+    OPERATORS,
+    TRUTH,
+    WEIGHTS,
+    Expression,
+)
 
 Column = Int[np.ndarray[Any, Any], " row"]
 Mask = Bool[np.ndarray[Any, Any], " row"]
@@ -117,6 +125,8 @@ class Outermost:
         right = self.columns(right_size)
         if not len(right) or not len(self.columns(left_size)):
             return
+        if symbol == "^" and not (self.truth or self.bank.wide_bits):
+            return
         if symbol == "^":
             needed = self._hashes(right ^ self.wanted)
         else:
@@ -128,7 +138,8 @@ class Outermost:
         for j in np.flatnonzero(known[place] == needed):
             i = int(order[place[j]])
             given = OPERATORS[symbol](self.columns(left_size)[i], right[j])
-            if (given == self.wanted).all():
+            bits = symbol != "^" or self.bank.wide_bits or ((right[j] == 0) | (right[j] == 1)).all()
+            if bits and (given == self.wanted).all():
                 yield i, int(j)
 
     def _usable(self, symbol: str, side: int, length: int) -> Indices:
@@ -150,12 +161,13 @@ class Outermost:
                 case "//", 0:
                     can = ((columns >= 0) == (y >= 0)) & (np.abs(columns) >= np.abs(y))
                 case "//", 1:
-                    can = columns > 0
+                    can = columns > 0  # on these rows
                 case "%", 1:
                     can = (columns > y) & (y >= 0)
                 case _:
                     can = np.ones_like(columns, dtype=bool)
-            self._possible[key] = np.flatnonzero(can.all(axis=1))
+            allowed = self.bank.usable(symbol, side, columns) if symbol in BITWISE else np.arange(len(columns))
+            self._possible[key] = allowed[can[allowed].all(axis=1)]
         return self._possible[key]
 
 

@@ -6,8 +6,8 @@ A formula found on the selection counts only when it holds on every row; a row o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -20,8 +20,18 @@ Column = Int[np.ndarray[Any, Any], " row"]
 Indices = Int[np.ndarray[Any, Any], " index"]
 
 SELECTED = 128  # rows
-WHOLE = 256  # up to so many, all are selected
 ADDED = 8  # counterexamples of one failing formula
+AGAIN = 12  # selections
+
+Result = TypeVar("Result")
+
+
+class RefutedError(Exception):
+    """A formula holds on the selection and fails on these rows."""
+
+    def __init__(self, rows: Indices) -> None:
+        super().__init__("a formula was refuted")
+        self.rows = rows
 
 
 class Table(NamedTuple):
@@ -61,28 +71,43 @@ class Table(NamedTuple):
     def holds(self, expression: Expression, wanted: Column) -> bool:
         return not len(self.wrong(expression, wanted))
 
-    def selection(self) -> Indices:
+    def check(self, expression: Expression, wanted: Column) -> None:
+        """RefutedError with some of the rows on which the expression does not give the wanted value."""
+        wrong = self.wrong(expression, wanted)
+        if len(wrong):
+            raise RefutedError(wrong[np.linspace(0, len(wrong) - 1, min(ADDED, len(wrong))).astype(np.int64)])
+
+    def selection(self, most: int = SELECTED) -> Indices:
         """Rows to begin with: where each variable and each wanted column is smallest and largest, a few of every wanted
-        value, and others at random."""
+        value, and others at random. All, where there are at most twice as many."""
         count = len(self.rows)
-        if count <= WHOLE:
+        if count <= 2 * most:
             return np.arange(count)
-        rng = np.random.default_rng(count)
-        order = rng.permutation(count)
+        order = np.random.default_rng(count).permutation(count)
         columns = [column for column in self.wanted if column is not None]
         chosen: list[int] = []
         for column in (*self.rows.T, *columns):
             chosen += [int(column.argmin()), int(column.argmax())]
         for column in columns:
             values, first = np.unique(column[order], return_index=True)
-            several = order[first][: SELECTED // 4]
-            chosen += several.tolist()
-            for value in values[:16]:
-                chosen += order[column[order] == value][:4].tolist()
-        small = np.abs(self.rows).sum(axis=1)
-        chosen += np.argsort(small, kind="stable")[:8].tolist()
-        chosen += order[:SELECTED].tolist()
-        return np.sort(np.array(list(dict.fromkeys(chosen))[: max(SELECTED, 2 * len(self.names))], dtype=np.int64))
+            chosen += order[first][: most // 4].tolist()
+            if len(values) <= 16:
+                share = most // (2 * len(values) * len(columns))
+                chosen += [int(row) for value in values for row in order[column[order] == value][:share]]
+        chosen += np.argsort(np.abs(self.rows).sum(axis=1), kind="stable")[:8].tolist()
+        chosen += order[:most].tolist()
+        return np.sort(np.array(list(dict.fromkeys(chosen))[:most], dtype=np.int64))
+
+    def refined(self, attempt: Callable[[Indices], Result], most: int = SELECTED) -> Result | None:
+        """What `attempt` returns for a selection of rows, after those it raised RefutedError for have joined; None when
+        that never ends."""
+        selected = self.selection(most)
+        for _ in range(AGAIN):
+            try:
+                return attempt(selected)
+            except RefutedError as refuted:
+                selected = np.unique(np.concatenate([selected, refuted.rows]))
+        return None
 
 
 def contradicts(rows: Rows, wanted: Column) -> bool:
