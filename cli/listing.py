@@ -109,8 +109,8 @@ def _catalogue(entries: list[dict[str, Any]], topic: str) -> str:
     if topic == "models":
         lines += [
             "",
-            "Also: a Hugging Face name (gpt2), a checkpoint folder, weights.safetensors with its .json beside it, or a",
-            "compiled model's folder (docs/compiled_models.md):",
+            "Also: a Hugging Face name (gpt2), a checkpoint folder, weights.safetensors with its .json beside it, a",
+            "recurrent network's .pt (docs/your_rnn.md), or a compiled model's folder (docs/compiled_models.md):",
             "iwb run my.iwb models.load source=...",
         ]
     else:

@@ -1,4 +1,4 @@
-"""Weights on disk: what a file really is, its tensors' names and shapes, its hash. Nothing is ever unpickled.
+"""Weights on disk: what a file really is, its tensors' names and shapes, its hash. Nothing is unpickled here.
 
 Reads headers only, and without torch.
 """
@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from sessions.errors import CallError
 
 INDEX = "model.safetensors.index.json"  # says which of several files holds which tensor
+STATE_DICTS = frozenset({".pt", ".pth"})  # of recurrent networks these are read too, without unpickling any object
 PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 _REMEDY = "convert the weights to safetensors (safetensors.torch.save_file) and load that file"
 # Beginnings of files that people take for weights. torch.save writes a zip archive, or in its old format a bare pickle.
@@ -73,6 +74,18 @@ def refuse_other_formats(path: Path) -> None:
     if path.suffix in PICKLE_SUFFIXES:
         raise CallError(f"a {path.suffix} file is not loaded, for it may run foreign code", str(path), _REMEDY)
     raise CallError("this is not a safetensors file, or its beginning is damaged", str(path), _REMEDY)
+
+
+def is_state_dict(path: Path) -> bool:
+    """Whether a file is named and begins as torch.save names and begins one. CallError when it cannot be read."""
+    if path.suffix not in STATE_DICTS:
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise CallError(f"the file cannot be read ({error.strerror or error})", str(path)) from None
+    return start[8:9] != b"{" and start.startswith(tuple(magic for magic, _ in _PICKLES))
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from engine.hardware import choose_device, human_bytes, torch_dtype
-from engine.models.checkpoints import StoredTensor, read_header, weight_files
+from engine.models.checkpoints import StoredTensor, is_state_dict, read_header, weight_files
 from engine.models.families import refuse_unsupported
 from engine.models.forecast import Forecast, forecast
 from engine.models.protocols import TransformerConfig
+from engine.models.recurrent import architecture, described, is_recurrent
 from engine.models.sources import Source, find_source, read_config
 from sessions.artifacts import Column, Table
 from sessions.errors import CallError
@@ -58,16 +61,32 @@ def inspect_model(source: str, *, device: str = "auto", dtype: str = "float32") 
 
 
 def _file(source: Source, device: str, dtype: str) -> tuple[list[Row], Forecast | None]:
+    if is_recurrent(source.path):
+        return _recurrent(source.path), None
     config = read_config(source.path.with_suffix(".json"))
     header = read_header(source.path)
     numbers = sum(tensor.size for tensor in header.values())
-    if config.get("family") == "rnn":
-        sizes = ", ".join(f"{config[name]} {name}" for name in ("hidden", "inputs", "outputs") if name in config)
-        return [("architecture", "mips-rnn"), ("shape", sizes), ("parameters", f"{numbers:,}")], None
     from engine.models.loading import transformer_config
 
     shape = transformer_config(config, source.path.with_suffix(".json"))
     return _rows(shape, numbers), forecast(shape, numbers, device=device, dtype=dtype)
+
+
+def _recurrent(path: Path) -> list[Row]:
+    """From the shapes and the configuration. A PyTorch state dict has no header: it is read."""
+    if is_state_dict(path):
+        from engine.models.state_dicts import read_tensors
+
+        shapes = {name: tuple(tensor.shape) for name, tensor in read_tensors(path).items()}
+    else:
+        shapes = {name: tensor.shape for name, tensor in read_header(path).items()}
+    _, _, config = described(shapes, path)
+    return [
+        ("architecture", architecture(config)),
+        ("shape", config.in_words()),
+        ("sequences", f"of length {config.length}"),
+        ("parameters", f"{sum(math.prod(shape) for shape in shapes.values()):,}"),
+    ]
 
 
 def _checkpoint(source: Source, device: str, dtype: str) -> tuple[list[Row], Forecast]:

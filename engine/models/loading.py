@@ -14,6 +14,7 @@ from engine.hardware import choose_device, free_memory, human_bytes, is_out_of_m
 from engine.models.checkpoints import file_hash, read_header
 from engine.models.forecast import forecast, refuse_too_big
 from engine.models.protocols import TransformerConfig
+from engine.models.recurrent import is_recurrent
 from engine.models.sources import ZOO, Source, find_source, hub_cache, read_config, zoo_sources
 from sessions.artifacts import Model, WeightProcessing
 from sessions.errors import CallError, IwbError, nearest
@@ -29,11 +30,12 @@ def load_model(
 ) -> TransformerModel | RecurrentModel:
     """The model, ready to run, with its `handle` filled in.
 
-    `source`: `zoo:NAME`, a .safetensors file with its configuration (.json) beside it, a Hugging Face checkpoint
-    folder, a compiled model's folder (docs/compiled_models.md), or a Hugging Face name. CallError for everything a
-    person can get wrong: unknown source (with the nearest), pickles, damaged files, weights that do not fit the
-    configuration, unsupported architectures, and models too big for memory, which are refused before they are loaded.
-    IwbError when the network is needed and not there.
+    `source`: `zoo:NAME`, a .safetensors file with its configuration (.json) beside it, a PyTorch state dict of a
+    recurrent network (.pt, .pth; docs/your_rnn.md), a Hugging Face checkpoint folder, a compiled model's folder
+    (docs/compiled_models.md), or a Hugging Face name. CallError for everything a person can get wrong: unknown source
+    (with the nearest), pickles, damaged files, weights that do not fit the configuration, unsupported architectures,
+    and models too big for memory, which are refused before they are loaded. IwbError
+    when the network is needed and not there.
     """
     found = find_source(source)
     place = choose_device(device)
@@ -128,20 +130,16 @@ def shape_in_words(config: TransformerConfig) -> str:
 def _load_file(
     source: Source, device: str, dtype: str, processing: WeightProcessing
 ) -> TransformerModel | RecurrentModel:
-    config = read_config(source.path.with_suffix(".json"))
-    header = read_header(source.path)
-    family = config.get("family", "transformer")
-    if family == "rnn":
+    if is_recurrent(source.path):
         if processing != _AS_TRAINED:
             raise CallError(f"weight processing ({processing}) is for transformers; this is an RNN", source.text)
-        from engine.models.rnn import load_rnn
+        from engine.models.recurrent import load_recurrent
 
-        network = load_rnn(source.path, config, source=source.text, device=device, dtype=torch_dtype(dtype))
+        network = load_recurrent(source.path, source=source.text, device=device, dtype=torch_dtype(dtype))
         network.handle = msgspec.structs.replace(network.handle, bytes_free=free_memory(device))
         return network
-    if family != "transformer":
-        raise CallError(f"unknown family '{family}'", str(source.path.with_suffix(".json")), "transformer or rnn")
-
+    config = read_config(source.path.with_suffix(".json"))
+    header = read_header(source.path)
     from safetensors.torch import load_file
 
     from engine.models.tokenizers import read_tokenizer

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SourceText = Annotated[
     str,
     msgspec.Meta(
-        description="zoo:NAME, a Hugging Face name, a folder (checkpoint or compiled), or a .safetensors with its .json"
+        description="zoo:NAME, a Hugging Face name, a folder (checkpoint or compiled), a .safetensors with its .json, "
+        "or the .pt of a recurrent network"
     ),
 ]
 DeviceName = Annotated[

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.models.checkpoints import PICKLE_SUFFIXES, refuse_other_formats
+from engine.models.checkpoints import PICKLE_SUFFIXES, STATE_DICTS, is_state_dict, refuse_other_formats
 from sessions.errors import CallError, nearest
 
 WEIGHTS, LABELS = "weights.safetensors", "labels.json"  # a compiled model's folder, see docs/compiled_models.md
@@ -19,8 +19,9 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 class Source(NamedTuple):
-    """`file`: a .safetensors file with its .json beside it (`path`). `folder`: a Hugging Face checkpoint (`path`).
-    `labelled`: a compiled model's folder (`path`). `hub`: a Hugging Face name. `text` is the source as it was given."""
+    """`file`: a .safetensors file with its .json beside it, or a PyTorch state dict of a recurrent network (`path`).
+    `folder`: a Hugging Face checkpoint (`path`). `labelled`: a compiled model's folder (`path`). `hub`: a Hugging Face
+    name. `text` is the source as it was given."""
 
     kind: Literal["file", "folder", "labelled", "hub"]
     text: str
@@ -60,7 +61,8 @@ def find_source(text: str) -> Source:
             )
         return Source("folder", text, path)
     if path.is_file():
-        refuse_other_formats(path)
+        if not is_state_dict(path):
+            refuse_other_formats(path)
         return Source("file", text, path)
     if path.suffix in PICKLE_SUFFIXES or path.suffix in (".safetensors", ".json") or text.startswith((".", "/", "~")):
         raise CallError(f"there is no file or folder '{text}'", "source", _beside(path))
@@ -76,7 +78,8 @@ def find_source(text: str) -> Source:
 def _beside(path: Path) -> str:
     """The nearest model in the folder the person meant."""
     try:
-        names = [p.name for p in path.parent.iterdir() if p.suffix == ".safetensors" or (p / "config.json").is_file()]
+        kinds = (".safetensors", *STATE_DICTS)
+        names = [p.name for p in path.parent.iterdir() if p.suffix in kinds or (p / "config.json").is_file()]
     except OSError:
         return "check the path"
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)

@@ -18,6 +18,7 @@ from sessions.parameters import FieldInfo
 from sessions.steps import identity_key
 
 WHOLE_FILE = 64 * 2**20  # bytes; larger files are identified by size and time of change
+CONFIGURED = (".safetensors", ".pt", ".pth")  # weights files, which may have their configuration beside them
 
 LARGEST_SEED = 2**63 - 1  # of what the file, numpy and torch all take
 
@@ -173,7 +174,7 @@ def fingerprint(path: Path) -> str:
         parts = {str(p.relative_to(path)): p for p in sorted(path.rglob("*")) if p.is_file()}
     else:
         beside = path.with_suffix(".json")
-        parts = {"": path} | ({".json": beside} if path.suffix == ".safetensors" and beside.is_file() else {})
+        parts = {"": path} | ({".json": beside} if path.suffix in CONFIGURED and beside.is_file() else {})
     try:
         for name, file in parts.items():
             status = file.stat()
