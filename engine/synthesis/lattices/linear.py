@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float
 
 from engine.synthesis.lattices.description_length import description_length
+from engine.synthesis.lattices.realization import row_lattice
 from engine.synthesis.lattices.reduction import Basis, Lattice, Points, placed, reduced, refitted
 from sessions.errors import IwbError
 
 Square = Float[np.ndarray[Any, Any], "hidden hidden"]
-MOST_SWAPS = 64
+MOST_CELLS = 1000  # unit cells in a cell that independent columns span
 TOLERANCES = np.geomspace(1e-4, 0.2, 12)  # fractions of the longest column that count as nothing
 ROUGH = 0.1  # a residual of so much of the shortest basis vector is no lattice
 
@@ -33,28 +34,30 @@ def columns(w: Square, v: Float[np.ndarray[Any, Any], "hidden inputs"], count: i
 def generated(generators: Basis, tolerance: float) -> Basis:
     """A basis of all integer combinations of the generators, given that lengths below `tolerance` are noise.
 
-    Each generator is divided by the basis so far; a remainder inside the basis' cell takes the place of the basis
-    vector that it holds most of (which at least halves the cell), and that vector is divided in turn: Euclid's
-    algorithm for vectors.
+    Independent generators, short ones first, span a lattice of which the others are fractions: with the smallest common
+    denominator that leaves no more than noise, the rest is exact arithmetic on integers, so that noise does not grow
+    with every quotient. The basis is at last fitted to all generators. Empty where there is no such denominator.
     """
-    basis = np.zeros((0, generators.shape[1]))
-    waiting = list(generators)
-    swaps = 0
-    while waiting:
-        one = waiting.pop(0)
-        k = one @ np.linalg.pinv(basis) if len(basis) else np.zeros(0)
-        across = one - k @ basis
+    ordered = generators[np.argsort(np.linalg.norm(generators, axis=1), kind="stable")]
+    frame = np.zeros((0, generators.shape[1]))
+    for one in ordered:
+        across = one - one @ np.linalg.pinv(frame) @ frame if len(frame) else one
         if np.linalg.norm(across) > tolerance:
-            basis = np.concatenate([basis, one[None]])
-            continue
-        rest = (k - np.rint(k)) @ basis if len(basis) else np.zeros_like(one)
-        if np.linalg.norm(rest) <= tolerance or swaps >= MOST_SWAPS:
-            continue
-        swaps += 1
-        held = int(np.abs(k - np.rint(k)).argmax())
-        waiting.append(basis[held].copy())
-        basis[held] = rest
-    return basis
+            frame = np.concatenate([frame, one[None]])
+    if not len(frame):
+        return frame
+    k = ordered @ np.linalg.pinv(frame)
+    for denominator in range(1, MOST_CELLS):
+        parts = np.rint(k * denominator)
+        if np.linalg.norm((k - parts / denominator) @ frame, axis=1).max() <= tolerance:
+            whole = row_lattice(parts.astype(np.int64)).astype(np.float64)
+            counts = np.rint(parts @ np.linalg.inv(whole))
+            fitted: Basis = np.linalg.lstsq(counts, ordered, rcond=None)[0]
+            # Where the frame itself is noise, the counts are too large to be right.
+            if np.linalg.norm(counts @ fitted - ordered, axis=1).max() <= 2 * tolerance:
+                return fitted
+            break
+    return np.zeros((0, generators.shape[1]))
 
 
 def linear_lattice(w: Square, v: Float[np.ndarray[Any, Any], "hidden inputs"], points: Points, steps: int) -> Lattice:
