@@ -100,11 +100,8 @@ def _body(source: str) -> str:
 
 def truth_table(automaton: Automaton, task: str) -> Table:
     """Old state and input, new state and output: what the formulas have to give."""
-    machine, found = automaton.machine, automaton.found
-    assert found is not None
-    names, codes = found.parts.names.state or ("state",), found.parts.labelling.codes
-    if not codes.shape[1]:
-        codes = np.zeros((machine.states, 1), dtype=np.int64)
+    machine = automaton.machine
+    names, codes = automaton.labels()
     read, given = input_names(len(machine.symbols[0])), output_names(machine.output.shape[2])
     rows = []
     for state, row in enumerate(machine.next.tolist()):
@@ -148,14 +145,15 @@ def _stages(automaton: Automaton) -> dict[str, Any]:
 
 def machine_graph(automaton: Automaton, task: str) -> Graph:
     """The minimal machine as a graph: one edge per pair of states, labelled `in/out, in/out`."""
-    machine, found = automaton.machine, automaton.found
-    assert found is not None
-    names, codes = found.parts.names.state, found.parts.labelling.codes
+    machine = automaton.machine
+    names, codes = automaton.labels()
     depths = machine.depths()
     nodes = tuple(
         Node(
             id=str(k),
-            label=", ".join(f"{name}={value}" for name, value in zip(names, codes[k])) or "start",
+            label=", ".join(f"{name}={value}" for name, value in zip(names, codes[k]))
+            if machine.states > 1
+            else "start",
             layer=max(depths[k], 0),
             accepting=k == 0,
         )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from engine.models.protocols import RecurrentModel
-from engine.synthesis.automata.machine import UNKNOWN, Mealy, build, minimise
+from engine.synthesis.automata.machine import UNKNOWN, Mealy, build, minimise, reachable
 from engine.synthesis.automata.states import Clusters, Explored, apart, cluster, explore
 from engine.synthesis.domain import Domain
 from engine.synthesis.routes.candidate import Candidate
@@ -54,6 +54,12 @@ class Automaton(NamedTuple):
                     queue.append(int(after))
         return state
 
+    def labels(self) -> tuple[tuple[str, ...], Int[np.ndarray[Any, Any], "state variable"]]:
+        """What the states are called: the program's variables and their values, else their numbers."""
+        if self.found is not None and self.found.parts.names.state:
+            return self.found.parts.names.state, self.found.parts.labelling.codes
+        return ("state",), np.arange(self.machine.states)[:, None]
+
     def places(self) -> Float[np.ndarray[Any, Any], "state hidden"]:
         """The mean of the visited hidden states of each state of the machine."""
         state = self.state_of_clusters()[self.clusters.label]
@@ -73,11 +79,14 @@ def find_automaton(
     *,
     tolerance: float | None = None,
     most_states: int = 256,
+    merge: bool = True,
     rng: np.random.Generator,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Automaton:
     """The network's minimal machine on inputs of that domain. `progress(stage, done, total)` counts within each stage.
 
+    `merge`: also where it is open, or distance tells no states apart, merge states that agree on all that is known to
+    follow them (slow).
     Raises IwbError when the hidden states form no finite set of at most `most_states`.
     """
     if domain.symbols > MOST_SYMBOLS:
@@ -92,12 +101,14 @@ def find_automaton(
             explored, tolerance=tolerance, most=most_states, progress=lambda d, n: progress("cluster", d, n)
         )
     except IwbError:
-        if tolerance is not None or not explored.whole or len(explored.hidden) > MOST_MERGED:
+        if not merge or tolerance is not None or not explored.whole or len(explored.hidden) > MOST_MERGED:
             raise
         # Distance tells nothing: merge the visited states that agree on everything that was seen to follow them.
         clusters, by_behaviour = apart(explored), True
     progress("minimise", 0, 1)
     unminimised, asked = build(model, symbols, explored, clusters)
+    if not merge and not reachable(unminimised).complete:
+        raise IwbError("open: its states are known up to a length only", "synthesis")
     machine = minimise(unminimised)
     if machine.states > most_states:
         raise IwbError(

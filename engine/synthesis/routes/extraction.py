@@ -21,11 +21,13 @@ from engine.synthesis.routes.automaton import Automaton, automaton_program, find
 from engine.synthesis.routes.behaviour import Behaviour, observe, varied
 from engine.synthesis.routes.candidate import Candidate, Refused
 from engine.synthesis.routes.counts import count_loops
+from engine.synthesis.routes.lattice import lattice_loops
+from engine.synthesis.routes.linear import LatticeUsed
 from engine.synthesis.routes.registers import register_loops
 from engine.synthesis.routes.windows import window_loops
 from sessions.errors import IwbError
 
-STAGES = ("observe", "linear", "windows", "automaton", "counts", "registers")
+STAGES = ("observe", "linear", "windows", "counts", "automaton", "registers")
 FEW_SYMBOLS = 20  # different inputs up to which an automaton is looked for even where formulas were found
 AGAIN = 8192  # further sequences the chosen program is held against before it is taken
 
@@ -39,6 +41,7 @@ class Extraction(NamedTuple):
     candidates: tuple[Candidate, ...]
     refused: tuple[Refused, ...]
     automaton: Automaton | None
+    lattice: LatticeUsed | None
     seconds: dict[str, float]  # by stage
 
     @property
@@ -81,22 +84,34 @@ def extract(
             else:
                 found.append(one)
 
+    with stage("linear"):
+        lattice, linear = lattice_loops(model, behaviour)
+        gather(linear)
     with stage("windows"):
         gather(window_loops(behaviour, rng))
+    with stage("counts"):
+        gather(count_loops(behaviour, rng))
     automaton = None
     with stage("automaton"):
+        known = any(not one.table for one in found) and not every_route
         try:
-            if found and domain.symbols > FEW_SYMBOLS and not every_route:
+            if known and domain.symbols > FEW_SYMBOLS:
                 raise IwbError(f"not tried: {domain.symbols:,} different inputs, and formulas were found already")
             automaton = find_automaton(
-                model, domain, tolerance=tolerance, most_states=most_states, rng=rng, progress=progress
+                model,
+                domain,
+                tolerance=tolerance,
+                most_states=most_states,
+                merge=not known,
+                rng=rng,
+                progress=progress,
             )
-            automaton, program = automaton_program(automaton, model.hidden, lambda d, n: progress("automaton", d, n))
+            automaton, program = automaton_program(
+                automaton, model.hidden, lambda done, total: progress("automaton", done, total)
+            )
             found.append(program)
         except IwbError as error:
             refused.append(Refused("automaton", str(error)))
-    with stage("counts"):
-        gather(count_loops(behaviour, rng))
     if every_route or all(one.table for one in found):
         with stage("registers"):
             gather(register_loops(behaviour, rng, lambda: progress("registers", 0, 1)))
@@ -109,7 +124,7 @@ def extract(
         reasons = "; ".join(f"{one.route}: {one.reason}" for one in refused)
         raise IwbError(f"no program was found ({reasons})", "synthesis", "look at more or shorter sequences")
     ranked = tuple(sorted(found, key=lambda one: one.rank))
-    return Extraction(behaviour, ranked, tuple(refused), automaton, seconds)
+    return Extraction(behaviour, ranked, tuple(refused), automaton, lattice, seconds)
 
 
 def _held_again(
