@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from engine.operations import Operation
+from engine.synthesis.normal_forms.operations import OPERATIONS as NORMAL_FORMS
 from engine.synthesis.programs.operations import OPERATIONS as PROGRAMS
+from engine.synthesis.programs.stepping_operations import OPERATIONS as STEPPING
 from engine.synthesis.routes.benchmark_operations import OPERATIONS as BENCHMARK
 from engine.synthesis.routes.operations import OPERATIONS as ROUTES
 
-OPERATIONS: tuple[Operation, ...] = (*ROUTES, *BENCHMARK, *PROGRAMS)
+OPERATIONS: tuple[Operation, ...] = (*ROUTES, *BENCHMARK, *PROGRAMS, *STEPPING)

@@ -43,10 +43,10 @@ def measure(before: Network, after: Network, x: Sequences) -> Preserved:
     return Preserved(largest, float((np.rint(one) == np.rint(other)).mean()), len(x))
 
 
-def checked(before: Network, change: Change, x: Sequences) -> Checked:
-    """The step, undone if any output of the sample rounds to another integer than before (unless it stood so near to a
-    half that the arithmetic's own rounding decided)."""
-    preserved = measure(before, change.network, x)
+def checked(original: Network, before: Network, change: Change, x: Sequences) -> Checked:
+    """The step, undone if any output of the sample rounds to another integer than the original network's (unless it
+    stood so near to a half that the arithmetic's own rounding decided). `before` is what the step started from."""
+    preserved = measure(original, change.network, x)
     if preserved.agreement == 1.0 or preserved.output_difference < ARITHMETIC:
         return Checked(change, preserved)
     reason = f"undone: {1 - preserved.agreement:.2%} of the rounded outputs changed"

@@ -214,9 +214,9 @@ def test_rounding_is_near_integers_only_and_is_undone_where_it_breaks_the_functi
     assert change.network.hidden_columns.tolist() == [[1.0]]
     assert change.network.input_columns.tolist() == [[0.5]]
     few = np.full((3, 4, 1), 3.0)
-    assert not checked(network, change, few).undone
+    assert not checked(network, network, change, few).undone
     many = np.full((1, 90, 1), 3.0)  # 1.004 ** 90 is far from 1
-    after = checked(network, change, many)
+    after = checked(network, network, change, many)
     assert after.undone.startswith("undone: ")
     assert after.network is network
     assert measure(network, after.network, many).output_difference == 0.0
