@@ -23,7 +23,7 @@ from engine.synthesis.formulas.table import Column, Columns, Rows, Table, contra
 from engine.synthesis.formulas.tidy import tidied
 from sessions.errors import IwbError
 
-__all__ = ["Budget", "Found", "contradicts", "regress", "regress_all"]
+__all__ = ["STANDARD", "Budget", "Found", "contradicts", "regress", "regress_all"]
 
 STANDARD = Budget()
 SHORT = 7  # all formulas up to this size are compared, whatever else was found

@@ -20,7 +20,7 @@ VALUES = {name: ROWS[:, k] for k, name in enumerate(NAMES)}
 
 
 def bank(largest: int, constants: tuple[int, ...] = (0, 1, 2)) -> Bank:
-    made = Bank(ROWS, NAMES, constants)
+    made = Bank(ROWS, NAMES, constants, wide_bits=True)
     while made.largest < largest and made.grow():
         pass
     return made
