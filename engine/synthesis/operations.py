@@ -9,4 +9,4 @@ from engine.synthesis.programs.stepping_operations import OPERATIONS as STEPPING
 from engine.synthesis.routes.benchmark_operations import OPERATIONS as BENCHMARK
 from engine.synthesis.routes.operations import OPERATIONS as ROUTES
 
-OPERATIONS: tuple[Operation, ...] = (*ROUTES, *BENCHMARK, *PROGRAMS, *STEPPING)
+OPERATIONS: tuple[Operation, ...] = (*ROUTES, *BENCHMARK, *NORMAL_FORMS, *PROGRAMS, *STEPPING)
