@@ -46,7 +46,7 @@ class CellRnn:
         return self._after(self._placed(h), self._fed(x))
 
     @torch.no_grad()
-    def logits(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch written"]:
+    def logits(self, h: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch written"]:
         """What the readout's last layer gives, before any class is chosen."""
         width = self.config.hidden
         top = self._placed(h)[..., (self.config.layers - 1) * width : self.config.layers * width]

@@ -239,7 +239,8 @@ class TransformerModel(Protocol):
 
 
 class RecurrentModel(Protocol):
-    """h_t = f([h_{t-1}; x_t]), y_t = g(h_t), h_0 = 0 (MIPS, section 2.1): a recurrent network with MLPs inside."""
+    """h_t = f(h_{t-1}, x_t), y_t = g(h_t), h_0 = 0: f and g are MLPs (MIPS, section 2.1), or f is an Elman, GRU or LSTM
+    cell. The rounded y are the outputs, also where a class is chosen."""
 
     handle: Model
     task: str  # the task it was trained on, for titles only; "" if unknown
@@ -259,7 +260,16 @@ class RecurrentModel(Protocol):
     def run(
         self, x: Float[Tensor, "batch pos inputs"]
     ) -> tuple[Float[Tensor, "batch pos hidden"], Float[Tensor, "batch pos outputs"]]:
-        """Hidden states after each input, and raw outputs (round them)."""
+        """Hidden states after each input, and outputs (round them)."""
+        ...
+
+
+@runtime_checkable
+class HasLogits(Protocol):
+    """A recurrent network whose outputs are chosen from the readout's numbers: classes, or signs."""
+
+    def logits(self, h: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch written"]:
+        """What the readout's last layer gives."""
         ...
 
 
@@ -267,6 +277,7 @@ __all__ = [
     "Attended",
     "Cache",
     "Edit",
+    "HasLogits",
     "RecurrentModel",
     "RotaryScaling",
     "Tokenizer",

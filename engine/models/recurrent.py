@@ -72,14 +72,13 @@ def load_recurrent(path: Path, *, source: str, device: str | torch.device, dtype
     found, written, config = described({name: tuple(value.shape) for name, value in tensors.items()}, path)
     if wrong := [name for name in found.names.values() if not _usable(tensors[name])]:
         raise CallError(f"{wrong[0]} is no plain array of floating-point numbers", str(path))
-    weights = {
-        name: tensors[theirs].to(device=device, dtype=dtype).contiguous() for name, theirs in found.names.items()
-    }
+    weights = {name: tensors[theirs].to(device, dtype, copy=True).contiguous() for name, theirs in found.names.items()}
     weights = _with_biases(weights)
     if written.order == "xh":
         first = weights["f.0.weight"]
         weights["f.0.weight"] = first.roll(config.hidden, dims=1)  # the inputs' columns came first
     parameters = sum(tensors[name].numel() for name in found.names.values())
+    recorded = msgspec.json.decode(msgspec.json.encode(config))  # lists, as they come back from a session
     handle = Model(
         title=f"{NAMES[config.cell]} {config.task or ('' if config.plain else path.stem)}".rstrip(),
         summary=f"{config.in_words()}; {parameters:,} parameters" + _assumed(path, config),
@@ -87,13 +86,17 @@ def load_recurrent(path: Path, *, source: str, device: str | torch.device, dtype
         family="rnn",
         architecture=architecture(config),
         sha256=file_hash([path]),
-        config=msgspec.json.decode(msgspec.json.encode(config)),  # lists, as they come back from a session
+        config=recorded,
         parameters=parameters,
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
         bytes_needed=parameters * dtype.itemsize,
     )
-    return _network(handle, config, weights)
+    network = _network(handle, config, weights)
+    if written.order != "hx":  # so that a change of it is noticed when the network is loaded again
+        changed = {**network.handle.config, "order": written.order}
+        network.handle = msgspec.structs.replace(network.handle, config=changed)
+    return network
 
 
 def _network(handle: Model, config: CellConfig, weights: dict[str, Tensor]) -> MipsRnn | CellRnn:
