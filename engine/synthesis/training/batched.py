@@ -100,7 +100,25 @@ class Training:
         self._symbols = torch.arange(config.low, config.high + 1, dtype=torch.float32, device=device)[:, None]
         self._kept = tuple(range(seeds))
         self._positions: int | None = 2 if recipe.curriculum else None
+        self._falls = (0, recipe.lr, recipe.steps)  # the learning rate, from which step and value, until which step
         self.done = 0
+
+    @property
+    def steps(self) -> int:
+        """At which step it ends."""
+        return self._falls[2]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step: it falls along a cosine."""
+        start, highest, end = self._falls
+        low = self._recipe.final_lr
+        return low + (highest - low) * 0.5 * (1 + math.cos(math.pi * (self.done - start) / (end - start)))
+
+    def finish(self, steps: int) -> None:
+        """Let the learning rate fall from where it is within so many steps, and end then, unless it ends sooner."""
+        if self.done + steps < self.steps:
+            self._falls = (self.done, self.lr, self.done + steps)
 
     def step(self) -> Trained | None:
         """One update of every network. Each 250 steps, and after the last, what there is."""
@@ -116,10 +134,10 @@ class Training:
         _clip_each(gradient)
         if recipe.l1:
             gradient.add_(self._flat.sign(), alpha=recipe.l1)
-        lr = recipe.lr * _cosine(self.done, recipe)
+        lr = self.lr
         self.done += 1
         adam(self._flat, gradient, self._mean, self._square, self.done, lr)
-        if self.done % EVERY and self.done < recipe.steps:
+        if self.done % EVERY and self.done < self.steps:
             return None
         trained = Trained(
             {name: w.clone() for name, w in self._weights(self._flat).items()},
@@ -146,13 +164,14 @@ class Training:
             "kept": list(self._kept),
             "positions": self._positions,
             "done": self.done,
+            "falls": list(self._falls),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._flat, self._mean, self._square = torch.tensor(np.array(state["numbers"]), device=self._device).unbind(0)
         self._generator.set_state(torch.from_numpy(np.array(state["generator"], dtype=np.uint8)))
         self._kept, self._positions = tuple(state["kept"]), state["positions"]
-        self.done = state["done"]
+        self.done, self._falls = state["done"], tuple(state["falls"])
 
     def _weights(self, flat: Float[Tensor, "seed parameter"]) -> dict[str, Float[Tensor, "seed ..."]]:
         """The tensors that the rows of numbers are, as views."""
@@ -211,11 +230,6 @@ def adam(
     square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
     root = square.sqrt().div_(math.sqrt(1 - 0.999**step)).add_(1e-8)
     values.addcdiv_(mean, root, value=-lr / (1 - 0.9**step))
-
-
-def _cosine(step: int, recipe: Recipe) -> float:
-    low = recipe.final_lr / recipe.lr
-    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(step / recipe.steps, 1.0)))
 
 
 def _clip_each(gradient: Float[Tensor, "seed parameter"], largest: float = 1.0) -> None:

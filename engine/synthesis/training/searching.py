@@ -1,0 +1,341 @@
+"""Training architectures until a network is exact: in which order is a plan's, and it can be saved between any steps.
+
+What happens depends on the task, the plan and the seed alone, never on time: a search that was interrupted and taken up
+again ends in the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.models.rnn import RnnConfig
+from engine.synthesis.tasks.benchmark import Task
+from engine.synthesis.training.architectures import Network, sweep
+from engine.synthesis.training.batched import Batch, Recipe, Trained, Training, better_half
+from engine.synthesis.training.judging import Judged, judge
+from engine.synthesis.training.portfolio import Entry, Stage, better
+from engine.synthesis.training.sampling import batches, every_sequence
+
+FINISH = 1_500  # steps that an exact network is trained on, the learning rate falling: its states become tidier
+ENOUGH = 0.01  # largest output error of a network that needs no more of it
+CANDIDATES = 3  # networks judged at a time
+AT_ONCE = 25  # steps between two looks at the clock
+
+Outcomes = Mapping[Network, bool]
+Plan = Callable[[Outcomes], Stage | None]  # the next stage, given which networks were tried and which were exact
+
+
+def in_order(stages: Sequence[Stage]) -> Plan:
+    """One stage after the other until one has an exact network."""
+
+    def following(outcomes: Outcomes) -> Stage | None:
+        if any(outcomes.values()):
+            return None
+        return next((s for s in stages if any(entry.network not in outcomes for entry in s.entries)), None)
+
+    return following
+
+
+def papers(recipe: Recipe) -> Plan:
+    """The paper's search: one network at a time, upwards and then by bisection."""
+
+    def following(outcomes: Outcomes) -> Stage | None:
+        untried = sweep(outcomes).untried
+        return None if untried is None else Stage((Entry(untried, recipe),), (recipe.steps,))
+
+    return following
+
+
+class Point(NamedTuple):
+    """The networks of one architecture after some steps: accuracy and loss of the best, accuracy of the worst."""
+
+    step: int
+    accuracy: float
+    lowest: float
+    loss: float
+    positions: int
+
+
+class Row(NamedTuple):
+    """One network as it was when last looked at; `since`: the step from which its batches were all right (0: none)."""
+
+    network: Network
+    seed: int
+    steps: int
+    accuracy: float
+    worst: float
+    since: int
+    exact: bool
+
+
+class Best(NamedTuple):
+    """The network to keep, and how it was judged."""
+
+    row: Row
+    weights: dict[str, Tensor]
+    judged: Judged
+
+
+class Setting(NamedTuple):
+    """What stays the same in a search."""
+
+    task: Task
+    seeds: int
+    batch: int
+    seed: int
+    finish: int = FINISH
+    device: str = "cpu"
+
+
+class Arm:
+    """The networks of one architecture, side by side."""
+
+    def __init__(self, setting: Setting, entry: Entry, number: int, batch: Batch) -> None:
+        task, (hidden, f, g) = setting.task, entry.network
+        self.entry = entry
+        self.config = RnnConfig(
+            hidden=hidden,
+            inputs=task.inputs,
+            outputs=task.outputs,
+            f=f,
+            g=g,
+            task=task.name,
+            low=task.low,
+            high=task.high,
+            length=task.length,
+        )
+        seed = 1_000 * setting.seed + number
+        self.training = Training(
+            self.config, batch, entry.recipe, seeds=setting.seeds, seed=seed, device=setting.device
+        )
+        self.alive = True
+        self.curve: list[Point] = []
+        self.rows: dict[int, Row] = {}
+
+    @property
+    def score(self) -> float:
+        """What halving goes by: the share of outputs that are right, those of positions not yet scored being wrong."""
+        last = self.curve[-1]
+        return last.accuracy * last.positions / self.config.length - 1e-3 * min(last.loss, 10.0)
+
+    def note(self, trained: Trained) -> None:
+        whole = trained.positions == self.config.length
+        for place, one in enumerate(trained.kept):
+            accuracy = float(trained.accuracy[place])
+            before = self.rows.get(one)
+            since = before.since if before else 0
+            right = whole and accuracy == 1.0
+            self.rows[one] = Row(
+                self.entry.network,
+                one + 1,
+                self.training.done,
+                accuracy * trained.positions / self.config.length,
+                float(trained.worst[place]) if whole else float("inf"),
+                (since or self.training.done) if right else 0,
+                False,
+            )
+        self.curve.append(
+            Point(
+                self.training.done,
+                float(trained.accuracy.max()),
+                float(trained.accuracy.min()),
+                float(trained.loss.nan_to_num(nan=np.inf).min()),
+                trained.positions,
+            )
+        )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "training": self.training.state(),
+            "alive": self.alive,
+            "curve": [list(p) for p in self.curve],
+            "rows": [[one, list(row[1:])] for one, row in self.rows.items()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.training.restore(state["training"])
+        self.alive = state["alive"]
+        self.curve = [Point(*p) for p in state["curve"]]
+        self.rows = {one: Row(self.entry.network, *row) for one, row in state["rows"]}
+
+
+class Search:
+    """Stages, one after the other. `advance` until `over`; then `best` is the network, if one is exact."""
+
+    def __init__(self, setting: Setting, plan: Plan) -> None:
+        self._setting, self._plan = setting, plan
+        self._batches: dict[bool, Batch] = {}
+        self.outcomes: dict[Network, bool] = {}
+        self.past: list[Row] = []
+        self.best: Best | None = None
+        self.stage: Stage | None = None
+        self.arms: list[Arm] = []
+        self._milestone, self._turn = 0, 0
+        self._finishing: int | None = None
+        self._enter()
+
+    @property
+    def over(self) -> bool:
+        return self.stage is None
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Steps done in this stage, and those still planned with them."""
+        done = sum(arm.training.done for arm in self.arms)
+        if self._finishing is not None:
+            arm = self.arms[self._finishing]
+            return done, done + arm.training.steps - arm.training.done
+        return done, done + sum(self._until(arm) - arm.training.done for arm in self.arms if arm.alive)
+
+    @property
+    def arm(self) -> Arm:
+        """The architecture whose turn it is."""
+        return self.arms[self._turn]
+
+    def rows(self) -> list[Row]:
+        """Every network so far."""
+        return [*self.past, *(row for arm in self.arms for _, row in sorted(arm.rows.items()))]
+
+    def advance(self, tick: Callable[[], None]) -> bool:
+        """Some steps of the architecture whose turn it is. True if there is something new to show."""
+        arm = self.arm
+        for _ in range(AT_ONCE):
+            trained = arm.training.step()
+            tick()
+            if trained is not None:
+                arm.note(trained)
+                self._look(arm, trained, tick)
+                return True
+        return False
+
+    def _until(self, arm: Arm) -> int:
+        assert self.stage is not None
+        return min(self.stage.milestones[self._milestone], arm.training.steps)
+
+    def _look(self, arm: Arm, trained: Trained, tick: Callable[[], None]) -> None:
+        """After a report: is something exact, is it tidy enough, whose turn is next?"""
+        right = [one for one in arm.rows if one in trained.kept and arm.rows[one].since]
+        if self._finishing is None and right:
+            for one in sorted(right, key=lambda one: arm.rows[one].worst)[:CANDIDATES]:
+                judged = self._judged(trained, one, tick, give_up=True)
+                if judged.exact:
+                    self._finishing = self._turn
+                    self._keep(arm, trained, one, judged)
+                    arm.training.finish(self._setting.finish)
+                    break
+        if self._finishing is not None:
+            tidy = min((arm.rows[one].worst for one in right), default=np.inf) < ENOUGH
+            if tidy or not self._setting.finish or arm.training.done >= arm.training.steps:
+                self._conclude(arm, trained, tick)
+            return
+        if arm.training.done >= self._until(arm):
+            assert self.stage is not None
+            if self.stage.thin and self._milestone + 1 < len(self.stage.milestones) and len(trained.kept) > 3:
+                arm.training.keep(better_half(trained))
+            self._pass_on()
+
+    def _judged(self, trained: Trained, one: int, tick: Callable[[], None], *, give_up: bool) -> Judged:
+        place = trained.kept.index(one)
+        weights = {name: w[place].cpu() for name, w in trained.weights.items()}
+        return judge(weights, self._setting.task, self._setting.seed, give_up=give_up, tick=tick)
+
+    def _conclude(self, arm: Arm, trained: Trained, tick: Callable[[], None]) -> None:
+        """Judge what seems right, keep the tidiest exact network, and go on to the next stage."""
+        found: list[tuple[float, int, Judged]] = []
+        for one, row in arm.rows.items():
+            if one in trained.kept and row.since:
+                judged = self._judged(trained, one, tick, give_up=False)
+                arm.rows[one] = row._replace(exact=judged.exact, worst=judged.worst)
+                if judged.exact:
+                    found.append((judged.worst, one, judged))
+        if found:  # else the network stays that was exact before
+            self._keep(arm, trained, *min(found)[1:])
+        self._leave(exact=(arm.entry.network,))
+
+    def _keep(self, arm: Arm, trained: Trained, one: int, judged: Judged) -> None:
+        place = trained.kept.index(one)
+        weights = {name: w[place].cpu().contiguous() for name, w in trained.weights.items()}
+        self.best = Best(arm.rows[one]._replace(exact=True, worst=judged.worst), weights, judged)
+
+    def _pass_on(self) -> None:
+        """The next architecture of this round; or the next round, with the better half of them; or the next stage."""
+        assert self.stage is not None
+        later = [k for k in range(self._turn + 1, len(self.arms)) if self.arms[k].alive]
+        if later:
+            self._turn = later[0]
+            return
+        living = [k for k, arm in enumerate(self.arms) if arm.alive]
+        if self.stage.thin:
+            kept = better([self.arms[k].score for k in living])
+            for place, k in enumerate(living):
+                self.arms[k].alive = place in kept
+        if self._milestone + 1 == len(self.stage.milestones):
+            self._leave(exact=())
+            return
+        self._milestone += 1
+        self._turn = next(k for k, arm in enumerate(self.arms) if arm.alive)
+
+    def _leave(self, exact: Sequence[Network]) -> None:
+        assert self.stage is not None
+        self.outcomes |= {entry.network: entry.network in exact for entry in self.stage.entries}
+        self.past = self.rows()
+        self._enter()
+
+    def _enter(self) -> None:
+        self.stage = self._plan(self.outcomes)
+        self._milestone, self._turn = 0, 0
+        self._finishing = None
+        first = len(self.outcomes)
+        entries = self.stage.entries if self.stage is not None else ()
+        self.arms = [
+            Arm(self._setting, entry, first + number, self._data(entry.recipe)) for number, entry in enumerate(entries)
+        ]
+
+    def _data(self, recipe: Recipe) -> Batch:
+        task, seed = self._setting.task, self._setting.seed
+        if recipe.prefixes not in self._batches:
+            self._batches[recipe.prefixes] = batches(task, self._setting.batch, seed, whole=recipe.prefixes)
+        return self._batches[recipe.prefixes]
+
+    def state(self) -> dict[str, Any]:
+        """Everything as plain values and numpy arrays."""
+        best = self.best
+        return {
+            "outcomes": [[list(network), exact] for network, exact in self.outcomes.items()],
+            "past": [[list(row.network), list(row[1:])] for row in self.past],
+            "arms": [arm.state() for arm in self.arms],
+            "place": [self._milestone, self._turn, self._finishing],
+            "best": None
+            if best is None
+            else [
+                [list(best.row.network), list(best.row[1:])],
+                {name: w.numpy() for name, w in best.weights.items()},
+                list(best.judged),
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.outcomes = {_network(network): exact for network, exact in state["outcomes"]}
+        self.past = [Row(_network(network), *row) for network, row in state["past"]]
+        self._enter()
+        for arm, saved in zip(self.arms, state["arms"], strict=True):
+            arm.restore(saved)
+        self._milestone, self._turn, self._finishing = state["place"]
+        if state["best"] is not None:
+            (network, row), weights, judged = state["best"]
+            tensors = {name: torch.tensor(np.array(w)) for name, w in weights.items()}
+            self.best = Best(Row(_network(network), *row), tensors, Judged(*judged))
+
+
+def _network(saved: Sequence[Any]) -> Network:
+    hidden, f, g = saved
+    return Network(hidden, tuple(f), tuple(g))
+
+
+def may_share_prefixes(task: Task, recipe: Recipe) -> bool:
+    return every_sequence(task) and not recipe.state_noise
