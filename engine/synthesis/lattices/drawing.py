@@ -32,12 +32,15 @@ def drawn(
 def axes_of(
     hidden: Float[np.ndarray[Any, Any], "point hidden"],
 ) -> tuple[Float[np.ndarray[Any, Any], "hidden 2"], Float[np.ndarray[Any, Any], " hidden"], tuple[str, str]]:
-    """The plane in which hidden states of two numbers or more are drawn: axes, centre and the axes' names. Two numbers
-    as they are; of more, the two principal components (the sign of each such that its largest entry is positive)."""
+    """The plane in which hidden states are drawn: axes, centre and the axes' names. One number upwards (over time), two
+    as they are; more by their two principal components (the sign of each such that its largest entry is positive, so
+    that runs agree)."""
     size = hidden.shape[1]
+    if size == 1:
+        return np.array([[0.0, 1.0]]), np.zeros(1), ("time", "h1")
     if size == 2:
         return np.eye(2), np.zeros(2), ("h1", "h2")
-    centre = hidden.mean(axis=0)
+    centre = hidden.mean(axis=0, dtype=np.float64)
     values, vectors = np.linalg.eigh((hidden - centre).T @ (hidden - centre))
     axes = vectors[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
