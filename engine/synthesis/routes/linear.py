@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from engine.models.protocols import RecurrentModel
 from engine.synthesis.checks.agreement import network_outputs
+from engine.synthesis.lattices.gcd import gcd_lattice
 from engine.synthesis.lattices.linear import linear_lattice
 from engine.synthesis.lattices.realization import Response, realized
 from engine.synthesis.lattices.reduction import Lattice
@@ -22,13 +23,14 @@ from engine.synthesis.lattices.shortest import shortest
 from engine.synthesis.lattices.systems import System, loop_of
 from engine.synthesis.programs.emission import description_length, emit_loop
 from engine.synthesis.programs.loop import Loop
-from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network
+from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network, hidden_states
 from engine.synthesis.routes.linear_rows import RowsFound, rows_found
 from engine.synthesis.routes.observed_response import observed_response
 from sessions.errors import IwbError
 
 Sequences = Int[np.ndarray[Any, Any], "sequence pos value"]
 KEPT, FEW = 24, 6  # shortest systems that are written out to compare their texts; of 4 states and more, fewer
+MOST_HIDDEN = 3  # hidden numbers for which a lattice is told from states alone
 NEAR = 0.25  # a response this near to an integer counts as it; the loop is held against the network afterwards
 
 
@@ -57,7 +59,7 @@ def linear_loops(model: RecurrentModel, x: Sequences) -> LinearLoops:
     on which a formula for them can be sought."""
     found = affine_network(model, x)
     if isinstance(found, str):
-        return _from_outputs(model, x, LinearLoops((), found, "", None))
+        return _from_outputs(model, x, LinearLoops((), found, "", lattice_of_states(hidden_states(model, x))))
     lattice = _lattice(found)
     response = _rounded(found, x.shape[1])
     why = response if isinstance(response, str) else "the rounded responses do not give the network's outputs"
@@ -151,8 +153,24 @@ def _lattice(network: AffineNetwork) -> LatticeUsed | None:
     try:
         lattice = linear_lattice(network.update, network.driven, points, 2 * len(network.bias))
     except IwbError:
+        return lattice_of_states(network.hidden)
+    return _used(lattice, network.hidden)
+
+
+def lattice_of_states(hidden: Float[np.ndarray[Any, Any], "sequence pos hidden"]) -> LatticeUsed | None:
+    """The lattice on which the states of a small network lie, whatever its update is, told from the states alone (the
+    GCD finder); None where there is none, or with more than three hidden numbers, where points are too far apart."""
+    if hidden.shape[2] > MOST_HIDDEN:
         return None
+    try:
+        return _used(gcd_lattice(hidden.reshape(-1, hidden.shape[2]), np.random.default_rng(0)), hidden)
+    except IwbError:
+        return None
+
+
+def _used(lattice: Lattice, hidden: Float[np.ndarray[Any, Any], "sequence pos hidden"]) -> LatticeUsed:
+    points = hidden.reshape(-1, hidden.shape[2])
     left = np.linalg.norm(lattice.residual(points), axis=1)
     shortest_vector = float(np.linalg.norm(lattice.basis, axis=1).min())
-    k = lattice.nearest(points).reshape(*network.hidden.shape[:2], -1)
+    k = lattice.nearest(points).reshape(*hidden.shape[:2], -1)
     return LatticeUsed(lattice, float(np.sqrt((left**2).mean()) / shortest_vector), k)
