@@ -32,7 +32,7 @@ How = Int[np.ndarray[Any, Any], "column 5"]
 Indices = Int[np.ndarray[Any, Any], " index"]
 Made = tuple[Columns, Hashes, How]
 
-LARGEST_VALUE = 10_000  # a subexpression above it is not what a small program needs
+LARGEST_VALUE = 10_000  # what lies above it is not what a small program needs in between
 CHUNK = 1_000_000  # numbers made at a time: they stay in the processor's cache
 SYMBOLS = (*OPERATORS, "abs")
 LEAF = -1
@@ -66,13 +66,15 @@ class Bank:
         most: int = 60_000,
         operators: Sequence[str] = SYMBOLS,
         wide_bits: bool = False,
+        limit: int = LARGEST_VALUE,
     ) -> None:
         """`names` are the columns' variables; the bank stops keeping larger expressions beyond `most` columns.
 
-        `wide_bits` allows bitwise operators on numbers other than 0 and 1, where they are hard to read.
+        No number above `limit` is kept. `wide_bits` allows bitwise operators on numbers other than 0 and 1, where they
+        are hard to read.
         """
         self.most, self.operators, self.count = most, tuple(operators), rows.shape[0]
-        self.wide_bits, self.names = wide_bits, tuple(names)
+        self.wide_bits, self.limit, self.names = wide_bits, limit, tuple(names)
         # A column is looked up by a random linear hash over 2^64; every hit is compared value by value afterwards.
         self.multiplier = np.random.default_rng(62).integers(1, 2**63, rows.shape[0], dtype=np.uint64) * 2 + 1
         self.leaves: list[Expression] = [("var", name) for name in names] + [("const", c) for c in constants]
@@ -216,7 +218,7 @@ class Bank:
             columns = columns.reshape(-1, self.count)
             fine = np.arange(len(a))
             if symbol == "*":
-                fine = np.flatnonzero(np.abs(columns).max(axis=1) <= LARGEST_VALUE)
+                fine = np.flatnonzero(np.abs(columns).max(axis=1) <= self.limit)
                 columns = columns[fine]
             yield columns, self.hashes(columns), _how(symbol, left_size, a[fine], right_size, b[fine])
 
@@ -236,7 +238,7 @@ class Bank:
         new = np.sort(new)
         new = new[~_among(self.seen, hashed[new])]
         columns = OPERATORS[symbol](left.columns[a[new]], right.columns[b[new]])
-        fine = np.abs(columns).max(axis=1, initial=0) <= LARGEST_VALUE
+        fine = np.abs(columns).max(axis=1, initial=0) <= self.limit
         new = new[fine]
         return columns[fine], hashed[new], _how(symbol, left_size, a[new], right_size, b[new])
 

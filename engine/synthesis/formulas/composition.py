@@ -71,7 +71,7 @@ class _Candidates:
         self, table: Table, wanted: Column, constants: Sequence[int], budget: Budget, selected: Indices
     ) -> None:
         self.rows, self.y, self.names = table.rows[selected], wanted[selected], table.names
-        self.constants, self.budget = constants, budget
+        self.constants, self.budget, self.limit = constants, budget, table.limit
 
     def plain(self) -> Iterator[Composed]:
         ranks = self._bank(FAMILY, (), ORDER)
@@ -94,7 +94,9 @@ class _Candidates:
         yield from self._made(conditional(mixed, self.y[None], nested=True).get(0), "conditional", len(mixed.seen))
 
     def _bank(self, most: int, constants: Sequence[int], operators: Sequence[str], *, wide_bits: bool = False) -> Bank:
-        return Bank(self.rows, self.names, constants, most=most, operators=operators, wide_bits=wide_bits)
+        return Bank(
+            self.rows, self.names, constants, most=most, operators=operators, wide_bits=wide_bits, limit=self.limit
+        )
 
     def _mixed(self) -> Bank:
         bank = self._bank(MIXED, self.constants, SYMBOLS)

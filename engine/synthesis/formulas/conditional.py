@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from engine.synthesis.formulas.bank import LARGEST_VALUE, Bank, Columns
+from engine.synthesis.formulas.bank import Bank, Columns
 from engine.synthesis.formulas.expressions import BITWISE, Expression, size
 from engine.synthesis.formulas.linear import linear
 
@@ -63,7 +63,7 @@ class Pieces:
         self.columns: Columns = np.concatenate([bank.levels[s].columns for s in sizes])[:most]
         self.places = [(s, k) for s in sizes for k in range(len(bank.levels[s].how))][:most]
         # Sums of products below 2^53 are exact as floating-point numbers.
-        bits = 52 - int(np.ceil(np.log2(LARGEST_VALUE) + np.log2(max(bank.count, 2))))
+        bits = 52 - int(np.ceil(np.log2(bank.limit) + np.log2(max(bank.count, 2))))
         self.factors = np.random.default_rng(26).integers(1, 2**bits, bank.count).astype(np.float64)
         self.numbers = self.columns.astype(np.float64)
 

@@ -20,11 +20,12 @@ from engine.synthesis.formulas.tidy import tidied
 
 
 class Budget(NamedTuple):
-    """How far a search goes: numbers computed (about 2e8 a second), the largest formula, expressions kept."""
+    """How far a search goes."""
 
-    work: int = 1_500_000_000
-    largest: int = 9
-    kept: int = 30_000
+    work: int = 1_500_000_000  # numbers computed, about 2e8 a second
+    largest: int = 9  # description length up to which all formulas are enumerated
+    kept: int = 30_000  # expressions kept
+    longest: int = 64  # a longer formula is none: it tells no more than a table
 
 
 class Better(NamedTuple):
@@ -67,7 +68,7 @@ class _Search:
         found: dict[int, Better],
     ) -> None:
         self.table, self.budget, self.selected, self.found = table, budget, selected, found
-        self.bank = Bank(table.rows[selected], table.names, constants, most=budget.kept)
+        self.bank = Bank(table.rows[selected], table.names, constants, most=budget.kept, limit=table.limit)
         self.open: dict[int, int] = {}  # wanted column: the largest formula that is still of use
         for k, (y, length) in enumerate(zip(table.wanted, known, strict=True)):
             if y is not None and k not in found:

@@ -80,7 +80,8 @@ def regress_all(
                     found[k] = _shorter(found[k], _found(one.expression, one.method, one.tried))
         if not nested:
             _enumerate(table, allowed, found, budget, found_is_enough=True)
-    return [None if one is None else _in_order(one, table, y) for one, y in zip(found, table.wanted, strict=True)]
+    held = [None if one is None else _in_order(one, table, y) for one, y in zip(found, table.wanted, strict=True)]
+    return [one if one is not None and one.size <= budget.longest else None for one in held]
 
 
 def _is_long(found: Found) -> bool:

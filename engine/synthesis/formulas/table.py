@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int
 
+from engine.synthesis.formulas.bank import LARGEST_VALUE
 from engine.synthesis.formulas.expressions import Expression, evaluate
 
 Rows = Int[np.ndarray[Any, Any], "row variable"]
@@ -55,6 +56,12 @@ class Table(NamedTuple):
             if (column != column[0]).any() and not any((column == distinct[:, j]).all() for j in kept):
                 kept.append(k)
         return cls(tuple(names[k] for k in kept), np.ascontiguousarray(distinct[:, kept]), tuple(columns))
+
+    @property
+    def limit(self) -> int:
+        """The largest number that is worth having in between."""
+        numbers = [self.rows, *(y for y in self.wanted if y is not None)]
+        return max(LARGEST_VALUE, 2 * max(int(np.abs(part).max(initial=0)) for part in numbers))
 
     @property
     def values(self) -> dict[str, Column]:

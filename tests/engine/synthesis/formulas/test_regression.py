@@ -133,6 +133,14 @@ def test_membership_of_a_few_numbers_is_no_longer_than_the_chain_of_comparisons(
     assert found(grid((0, 19)), "x", lambda x: x in (0, 1, 4, 9, 16)).size < size(chain)
 
 
+def test_bitwise_operators_on_numbers_and_large_products_are_found() -> None:
+    rows = drawn(2000, (0, 63), (0, 63))
+    assert written(found(rows, "x k", lambda x, k: x & k).expression) == "x & k"
+    assert found(rows, "x k", lambda x, k: (x ^ k) | 8).size <= 5
+    large = drawn(2000, (-2000, 2000), (-2000, 2000))
+    assert written(found(large, "x k", lambda x, k: x * k - k).expression) == "x * k - k"
+
+
 def test_an_order_of_four_is_found() -> None:
     rows = drawn(3000, *[(0, 10)] * 4)
     assert found(rows, "a b c d", lambda a, b, c, d: c < max(a, b, d)).size <= 10
@@ -168,6 +176,15 @@ def test_random_numbers_have_no_formula() -> None:
     rows = grid((0, 19), (0, 19))
     wanted = np.random.default_rng(0).integers(0, 50, len(rows))
     assert regress(rows, ("a", "b"), wanted, budget=QUICK) is None
+
+
+def test_a_formula_longer_than_a_table_is_none() -> None:
+    rows = grid(*[(0, 1)] * 8)
+    wanted = np.random.default_rng(0).integers(0, 2, len(rows))
+    assert regress(rows, tuple("abcdefgh"), wanted, budget=QUICK) is None
+    long = regress(rows, tuple("abcdefgh"), wanted, budget=QUICK._replace(longest=10_000))
+    assert long is not None
+    assert long.size > 64
 
 
 def test_no_rows_no_formula() -> None:
