@@ -8,5 +8,6 @@ from engine.synthesis.programs.operations import OPERATIONS as PROGRAMS
 from engine.synthesis.programs.stepping_operations import OPERATIONS as STEPPING
 from engine.synthesis.routes.benchmark_operations import OPERATIONS as BENCHMARK
 from engine.synthesis.routes.operations import OPERATIONS as ROUTES
+from engine.synthesis.training.operations import OPERATIONS as TRAINING
 
-OPERATIONS: tuple[Operation, ...] = (*ROUTES, *BENCHMARK, *NORMAL_FORMS, *PROGRAMS, *STEPPING)
+OPERATIONS: tuple[Operation, ...] = (*TRAINING, *ROUTES, *BENCHMARK, *NORMAL_FORMS, *PROGRAMS, *STEPPING)

@@ -13,15 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.models.rnn import RnnConfig
-from engine.synthesis.tasks.benchmark import Task
 from engine.synthesis.training.architectures import Network, sweep
-from engine.synthesis.training.batched import Batch, Recipe, Trained, Training, better_half
+from engine.synthesis.training.arm import Arm, Point, Row, Setting
+from engine.synthesis.training.batched import Batch, Recipe, Trained, better_half
 from engine.synthesis.training.judging import Judged, judge
 from engine.synthesis.training.portfolio import Entry, Stage, better
-from engine.synthesis.training.sampling import batches, every_sequence
+from engine.synthesis.training.sampling import batches
 
-FINISH = 1_500  # steps that an exact network is trained on, the learning rate falling: its states become tidier
 ENOUGH = 0.01  # largest output error of a network that needs no more of it
 CANDIDATES = 3  # networks judged at a time
 AT_ONCE = 25  # steps between two looks at the clock
@@ -51,117 +49,12 @@ def papers(recipe: Recipe) -> Plan:
     return following
 
 
-class Point(NamedTuple):
-    """The networks of one architecture after some steps: accuracy and loss of the best, accuracy of the worst."""
-
-    step: int
-    accuracy: float
-    lowest: float
-    loss: float
-    positions: int
-
-
-class Row(NamedTuple):
-    """One network as it was when last looked at; `since`: the step from which its batches were all right (0: none)."""
-
-    network: Network
-    seed: int
-    steps: int
-    accuracy: float
-    worst: float
-    since: int
-    exact: bool
-
-
 class Best(NamedTuple):
-    """The network to keep, and how it was judged."""
+    """The network to keep, and how it was judged (None: not yet, as it is not exact)."""
 
     row: Row
     weights: dict[str, Tensor]
-    judged: Judged
-
-
-class Setting(NamedTuple):
-    """What stays the same in a search."""
-
-    task: Task
-    seeds: int
-    batch: int
-    seed: int
-    finish: int = FINISH
-    device: str = "cpu"
-
-
-class Arm:
-    """The networks of one architecture, side by side."""
-
-    def __init__(self, setting: Setting, entry: Entry, number: int, batch: Batch) -> None:
-        task, (hidden, f, g) = setting.task, entry.network
-        self.entry = entry
-        self.config = RnnConfig(
-            hidden=hidden,
-            inputs=task.inputs,
-            outputs=task.outputs,
-            f=f,
-            g=g,
-            task=task.name,
-            low=task.low,
-            high=task.high,
-            length=task.length,
-        )
-        seed = 1_000 * setting.seed + number
-        self.training = Training(
-            self.config, batch, entry.recipe, seeds=setting.seeds, seed=seed, device=setting.device
-        )
-        self.alive = True
-        self.curve: list[Point] = []
-        self.rows: dict[int, Row] = {}
-
-    @property
-    def score(self) -> float:
-        """What halving goes by: the share of outputs that are right, those of positions not yet scored being wrong."""
-        last = self.curve[-1]
-        return last.accuracy * last.positions / self.config.length - 1e-3 * min(last.loss, 10.0)
-
-    def note(self, trained: Trained) -> None:
-        whole = trained.positions == self.config.length
-        for place, one in enumerate(trained.kept):
-            accuracy = float(trained.accuracy[place])
-            before = self.rows.get(one)
-            since = before.since if before else 0
-            right = whole and accuracy == 1.0
-            self.rows[one] = Row(
-                self.entry.network,
-                one + 1,
-                self.training.done,
-                accuracy * trained.positions / self.config.length,
-                float(trained.worst[place]) if whole else float("inf"),
-                (since or self.training.done) if right else 0,
-                False,
-            )
-        self.curve.append(
-            Point(
-                self.training.done,
-                float(trained.accuracy.max()),
-                float(trained.accuracy.min()),
-                float(trained.loss.nan_to_num(nan=np.inf).min()),
-                trained.positions,
-            )
-        )
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "training": self.training.state(),
-            "alive": self.alive,
-            "curve": [list(p) for p in self.curve],
-            "rows": [[one, list(row[1:])] for one, row in self.rows.items()],
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.training.restore(state["training"])
-        self.alive = state["alive"]
-        self.curve = [Point(*p) for p in state["curve"]]
-        self.rows = {one: Row(self.entry.network, *row) for one, row in state["rows"]}
+    judged: Judged | None
 
 
 class Search:
@@ -171,8 +64,9 @@ class Search:
         self._setting, self._plan = setting, plan
         self._batches: dict[bool, Batch] = {}
         self.outcomes: dict[Network, bool] = {}
-        self.past: list[Row] = []
-        self.best: Best | None = None
+        self.past: list[tuple[Network, list[Point], list[Row]]] = []  # of the stages that are over
+        self.best: Best | None = None  # exact; the last one found
+        self.nearest: Best | None = None  # the best one that was not yet judged
         self.stage: Stage | None = None
         self.arms: list[Arm] = []
         self._milestone, self._turn = 0, 0
@@ -185,8 +79,8 @@ class Search:
 
     @property
     def steps(self) -> tuple[int, int]:
-        """Steps done in this stage, and those still planned with them."""
-        done = sum(arm.training.done for arm in self.arms)
+        """Steps done in all, and those planned with them as far as this stage goes."""
+        done = sum(arm.training.done for arm in self.arms) + sum(points[-1].step for _, points, _ in self.past)
         if self._finishing is not None:
             arm = self.arms[self._finishing]
             return done, done + arm.training.steps - arm.training.done
@@ -197,9 +91,10 @@ class Search:
         """The architecture whose turn it is."""
         return self.arms[self._turn]
 
-    def rows(self) -> list[Row]:
-        """Every network so far."""
-        return [*self.past, *(row for arm in self.arms for _, row in sorted(arm.rows.items()))]
+    def tried(self) -> list[tuple[Network, list[Point], list[Row]]]:
+        """Every architecture so far that was looked at: its curve and its networks."""
+        now = [(arm.entry.network, arm.curve, [row for _, row in sorted(arm.rows.items())]) for arm in self.arms]
+        return [*self.past, *(one for one in now if one[1])]
 
     def advance(self, tick: Callable[[], None]) -> bool:
         """Some steps of the architecture whose turn it is. True if there is something new to show."""
@@ -219,13 +114,16 @@ class Search:
 
     def _look(self, arm: Arm, trained: Trained, tick: Callable[[], None]) -> None:
         """After a report: is something exact, is it tidy enough, whose turn is next?"""
+        closest = max(trained.kept, key=lambda one: (arm.rows[one].accuracy, -arm.rows[one].worst))
+        if self.nearest is None or arm.rows[closest].accuracy > self.nearest.row.accuracy:
+            self.nearest = self._taken(arm, trained, closest, None)
         right = [one for one in arm.rows if one in trained.kept and arm.rows[one].since]
         if self._finishing is None and right:
             for one in sorted(right, key=lambda one: arm.rows[one].worst)[:CANDIDATES]:
                 judged = self._judged(trained, one, tick, give_up=True)
                 if judged.exact:
                     self._finishing = self._turn
-                    self._keep(arm, trained, one, judged)
+                    self.best = self._taken(arm, trained, one, judged)
                     arm.training.finish(self._setting.finish)
                     break
         if self._finishing is not None:
@@ -254,13 +152,15 @@ class Search:
                 if judged.exact:
                     found.append((judged.worst, one, judged))
         if found:  # else the network stays that was exact before
-            self._keep(arm, trained, *min(found)[1:])
+            self.best = self._taken(arm, trained, *min(found)[1:])
         self._leave(exact=(arm.entry.network,))
 
-    def _keep(self, arm: Arm, trained: Trained, one: int, judged: Judged) -> None:
+    @staticmethod
+    def _taken(arm: Arm, trained: Trained, one: int, judged: Judged | None) -> Best:
         place = trained.kept.index(one)
-        weights = {name: w[place].cpu().contiguous() for name, w in trained.weights.items()}
-        self.best = Best(arm.rows[one]._replace(exact=True, worst=judged.worst), weights, judged)
+        weights = {name: w[place].cpu().clone() for name, w in trained.weights.items()}
+        row = arm.rows[one]
+        return Best(row if judged is None else row._replace(exact=judged.exact, worst=judged.worst), weights, judged)
 
     def _pass_on(self) -> None:
         """The next architecture of this round; or the next round, with the better half of them; or the next stage."""
@@ -283,7 +183,7 @@ class Search:
     def _leave(self, exact: Sequence[Network]) -> None:
         assert self.stage is not None
         self.outcomes |= {entry.network: entry.network in exact for entry in self.stage.entries}
-        self.past = self.rows()
+        self.past = self.tried()
         self._enter()
 
     def _enter(self) -> None:
@@ -304,38 +204,46 @@ class Search:
 
     def state(self) -> dict[str, Any]:
         """Everything as plain values and numpy arrays."""
-        best = self.best
         return {
             "outcomes": [[list(network), exact] for network, exact in self.outcomes.items()],
-            "past": [[list(row.network), list(row[1:])] for row in self.past],
+            "past": [
+                [list(network), [list(p) for p in points], [list(row[1:]) for row in rows]]
+                for network, points, rows in self.past
+            ],
             "arms": [arm.state() for arm in self.arms],
             "place": [self._milestone, self._turn, self._finishing],
-            "best": None
-            if best is None
-            else [
-                [list(best.row.network), list(best.row[1:])],
-                {name: w.numpy() for name, w in best.weights.items()},
-                list(best.judged),
-            ],
+            "best": _plain(self.best),
+            "nearest": _plain(self.nearest),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.outcomes = {_network(network): exact for network, exact in state["outcomes"]}
-        self.past = [Row(_network(network), *row) for network, row in state["past"]]
+        self.past = [
+            (_network(network), [Point(*p) for p in points], [Row(_network(network), *row) for row in rows])
+            for network, points, rows in state["past"]
+        ]
         self._enter()
         for arm, saved in zip(self.arms, state["arms"], strict=True):
             arm.restore(saved)
         self._milestone, self._turn, self._finishing = state["place"]
-        if state["best"] is not None:
-            (network, row), weights, judged = state["best"]
-            tensors = {name: torch.tensor(np.array(w)) for name, w in weights.items()}
-            self.best = Best(Row(_network(network), *row), tensors, Judged(*judged))
+        self.best, self.nearest = _best(state["best"]), _best(state["nearest"])
+
+
+def _plain(best: Best | None) -> list[Any] | None:
+    if best is None:
+        return None
+    weights = {name: w.numpy() for name, w in best.weights.items()}
+    return [list(best.row[0]), list(best.row[1:]), weights, None if best.judged is None else list(best.judged)]
+
+
+def _best(saved: Sequence[Any] | None) -> Best | None:
+    if saved is None:
+        return None
+    network, row, weights, judged = saved
+    tensors = {name: torch.tensor(np.array(w)) for name, w in weights.items()}
+    return Best(Row(_network(network), *row), tensors, None if judged is None else Judged(*judged))
 
 
 def _network(saved: Sequence[Any]) -> Network:
     hidden, f, g = saved
     return Network(hidden, tuple(f), tuple(g))
-
-
-def may_share_prefixes(task: Task, recipe: Recipe) -> bool:
-    return every_sequence(task) and not recipe.state_noise
