@@ -25,25 +25,27 @@ VOLUMES = 2_000  # parallelepipeds whose volumes enter the common divisor
 FLAT = 2e-3  # a direction that varies by less than so much of the largest is none
 FINE = 1e-3
 MEASURED = 4_000  # points whose description length decides
-EPS = np.geomspace(1e-3, 1.0, 10)
-CENTRAL = np.geomspace(0.01, 1.0, 10)
+STEPS = 10  # of tolerances and of central fractions
+CENTRAL = np.geomspace(0.01, 1.0, STEPS)
 
 Progress = Callable[[int, int], None]
 
 
 def gcd_lattice(points: Points, rng: np.random.Generator, progress: Progress | None = None) -> Lattice:
     """The lattice on which the points lie, of the smallest description length over a grid of tolerances and central
-    fractions. The unit of length is the distance to the nearest other point, in the middle of the data.
+    fractions. The unit of length is the points' spread; tolerances go from 1 down to a thousandth, or lower where the
+    points' nearest neighbours are so near that a cell may be smaller.
 
     IwbError when no grid point gives a lattice that fits.
     """
     centre, span = points.mean(axis=0), _span(points)
     flat = _places((points - centre) @ span.T)
-    unit = _spacing(flat)
+    unit = float(np.sqrt((flat**2).mean()))
     flat = flat / unit
+    smallest = min(1e-3, 1e-2 * _spacing(flat) ** len(span))
     measured = points[rng.permutation(len(points))[:MEASURED]]
     best: tuple[float, Lattice | None] = (np.inf, None)
-    grid = [(float(p), float(eps)) for p in CENTRAL for eps in EPS]
+    grid = [(float(p), float(eps)) for p in CENTRAL for eps in np.geomspace(smallest, 1.0, STEPS)]
     for number, (central, eps) in enumerate(grid):
         if progress is not None:
             progress(number, len(grid))
