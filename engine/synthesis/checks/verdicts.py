@@ -19,9 +19,11 @@ from engine.synthesis.checks.agreement import (
     network_outputs,
     tested,
 )
+from engine.synthesis.checks.proving import prove
 from engine.synthesis.domain import Domain
 from engine.synthesis.programs.sandbox import Sandbox
 from engine.synthesis.tasks.benchmark import TASKS, Task
+from engine.synthesis.tasks.specifications import SPECIFICATIONS
 from sessions.artifacts import Proof, Verdict
 
 
@@ -79,4 +81,7 @@ def check(
 
 def prove_program(source: str, model: RecurrentModel, domain: Domain) -> tuple[Proof, ...]:
     """What a solver says of the program beside the specification of the task; nothing where the task is not known."""
-    return ()
+    task = known_task(model)
+    if task is None:
+        return ()
+    return prove(source, SPECIFICATIONS[task.name], domain).proofs

@@ -16,6 +16,12 @@ Sequences = np.ndarray[Any, np.dtype[np.int64]]
 Target = Callable[[Sequences], Sequences]
 
 
+def numbers(values: Any) -> Sequences:
+    """Truth values and numbers as integers."""
+    found: Sequences = np.asarray(values).astype(np.int64)
+    return found
+
+
 def lagged(x: Sequences, back: int) -> Sequences:
     """The elements `back` positions earlier, 0 before the start."""
     return np.pad(x, ((0, 0), (back, 0), (0, 0)))[:, : x.shape[1]]
@@ -79,7 +85,7 @@ def previous(back: int) -> Target:
 
 
 def equals_previous(x: Sequences) -> Sequences:
-    return (x == lagged(x, 1)).astype(np.int64)
+    return numbers(x == lagged(x, 1))
 
 
 def difference(x: Sequences) -> Sequences:
@@ -121,20 +127,20 @@ def one_of(values: tuple[int, ...]) -> Target:
 
 
 def even(x: Sequences) -> Sequences:
-    return (x % 2 == 0).astype(np.int64)
+    return numbers(x % 2 == 0)
 
 
 def palindromes(x: Sequences) -> Sequences:
     bits = x[:, :, 0]
     found = [(bits[:, :t] == bits[:, :t][:, ::-1]).all(axis=1) for t in range(1, bits.shape[1] + 1)]
-    return np.stack(found, axis=1).astype(np.int64)[:, :, None]
+    return numbers(np.stack(found, axis=1))[:, :, None]
 
 
 def balanced(x: Sequences) -> Sequences:
     """0 opens, 1 closes; a negative depth is never left."""
     depth = np.cumsum(1 - 2 * x, axis=1)
     alive = np.minimum.accumulate(depth, axis=1) >= 0
-    return ((depth == 0) & alive).astype(np.int64)
+    return numbers((depth == 0) & alive)
 
 
 def clock_parity(x: Sequences) -> Sequences:
@@ -147,13 +153,13 @@ def alternating(count: int) -> Target:
 
     def target(x: Sequences) -> Sequences:
         pairs = [lagged(x, back) != lagged(x, back + 1) for back in range(count - 1)]
-        return np.all(pairs, axis=0).astype(np.int64)
+        return numbers(np.all(pairs, axis=0))
 
     return target
 
 
 def dot_product_mod2(x: Sequences) -> Sequences:
-    return np.cumsum(x.prod(axis=2, keepdims=True), axis=1) % 2
+    return numbers(np.cumsum(x.prod(axis=2, keepdims=True), axis=1) % 2)
 
 
 def division(divisor: int) -> Target:
