@@ -42,9 +42,7 @@ class TrainParams(Params, frozen=True, kw_only=True):
     hidden: Annotated[
         Annotated[int, Meta(ge=1, le=512)] | None, Meta(description="hidden numbers; given, only that network is tried")
     ] = None
-    f: Annotated[
-        tuple[Width, ...], Meta(description="widths of hidden layers of f, [16]; none: an affine map")
-    ] = ()
+    f: Annotated[tuple[Width, ...], Meta(description="widths of hidden layers of f, [16]; none: an affine map")] = ()
     g: Annotated[tuple[Width, ...], Meta(description="widths of hidden layers of g; none: an affine map")] = ()
     steps: Annotated[
         Annotated[int, Meta(ge=1, le=10_000_000)] | None,
