@@ -57,6 +57,8 @@ def fact(value: Any) -> str:
             return " + ".join(name for name, item in value.items() if item) or "none"
         case dict() if value and all(isinstance(item, str | int | float) for item in value.values()):
             return ", ".join(f"{name} {fact(item)}" for name, item in value.items())
+        case dict() if value and all(isinstance(item, list | tuple) for item in value.values()):
+            return f"({len(value)})"  # lists by name for the screen
         case list() | tuple() if value and all(isinstance(item, dict) for item in value):
             return f"({len(value)})"  # records for the screen; `iwb show --json` has them
         case _:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from engine.synthesis.programs.stepping import MachineSteps, NetworkSteps
     from engine.synthesis.programs.tracing import One, Trace
 
-MOST_HIDDEN = 16  # hidden numbers that get a column; the facts hold all
+MOST_HIDDEN = 64  # hidden numbers that get a column; the facts hold all
+OURS = re.compile(r"h\d+|position|state|agree")  # names of columns that a program's variable may have too
+Role = Literal["position", "input", "network", "program", "agree", "state", "machine", "variable", "raw", "hidden"]
 Cells = Sequence[Any]
 
 
@@ -51,23 +54,20 @@ def step_program(params: StepParams, ctx: Context) -> Sequence[AnyArtifact]:
     wrong = [t + 1 for t, same in enumerate(agree.tolist()) if not same]
     hidden = network.hidden.shape[1]
     shown = f"; {MOST_HIDDEN} of {hidden} hidden numbers shown" if hidden > MOST_HIDDEN else ""
-    said = f"they differ at position {wrong[0]}" if wrong else "network and program agree at every one"
+    said = f"they differ first at position {wrong[0]}" if wrong else "network and program agree at every one"
+    roles: dict[str, list[str]] = {}
+    for role, column, _ in parts:
+        roles.setdefault(role, []).append(column.name)
     return (
         Table(
             title="Side by side",
             summary=f"{len(agree)} positions; {said}{shown}",
-            columns=tuple(column for column, _ in parts),
-            rows=tuple(zip(*(cells for _, cells in parts), strict=True)),
+            columns=tuple(column for _, column, _ in parts),
+            rows=tuple(zip(*(cells for _, _, cells in parts), strict=True)),
             facts={
-                "inputs": x[0].tolist(),
-                "hidden": network.hidden.tolist(),
-                "raw": network.raw.tolist(),
-                "network": network.outputs.tolist(),
-                "state": machine.states if machine else [],
-                "machine": [list(one) if one is not None else None for one in machine.written] if machine else [],
-                "variables": traced.variables,
-                "program": traced.outputs.tolist(),
-                "agree": agree.tolist(),
+                "roles": roles,
+                "exact": {"hidden": network.hidden.tolist(), "raw": network.raw.tolist()},
+                "agree": len(agree) - len(wrong),
             },
         ),
     )
@@ -75,32 +75,38 @@ def step_program(params: StepParams, ctx: Context) -> Sequence[AnyArtifact]:
 
 def _parts(
     x: One, network: NetworkSteps, machine: MachineSteps | None, program: Trace, agree: list[bool]
-) -> list[tuple[Column, Cells]]:
-    """The table, column by column."""
+) -> list[tuple[Role, Column, Cells]]:
+    """The table, column by column. Where there is no room the last ones are left out, so the many numbers come last."""
     positions, outputs = network.outputs.shape
-    parts: list[tuple[Column, Cells]] = [(Column("position", "int"), range(1, positions + 1))]
-    for name, read in zip(program.arguments, x[0].T.tolist(), strict=True):
-        parts.append((Column(f"{name}[position]", "int", help="what is read"), read))
-    for k, values in enumerate(network.hidden.T[:MOST_HIDDEN]):
-        parts.append((Column(f"h{k + 1}", "float", help="the network's hidden number"), _rounded(values)))
-    for name, values in zip(_counted("raw", network.raw.shape[1]), network.raw.T, strict=True):
-        parts.append((Column(name, "float", help="what the network's readout gives"), _rounded(values)))
-    for name, values in zip(_counted("network", outputs), network.outputs.T, strict=True):
-        parts.append((Column(name, "int", help="the network's output"), values.tolist()))
+    parts: list[tuple[Role, Column, Cells]] = [("position", Column("position", "int"), range(1, positions + 1))]
+    for name, read in zip(program.elements, x[0].T.tolist(), strict=True):
+        parts.append(("input", Column(_apart(name), "int", help="what is read"), read))
+    for name, values in zip(_counted("network output", outputs), network.outputs.T, strict=True):
+        parts.append(("network", Column(name, "int", help="the network's output"), values.tolist()))
+    for name, values in zip(_counted("program output", outputs), program.outputs.T, strict=True):
+        parts.append(("program", Column(name, "int", help="the program's output"), values.tolist()))
+    parts.append(("agree", Column("agree", "bool", help="network and program"), agree))
     if machine is not None:
-        parts.append((Column("state", "text", help="of the automaton, after this input"), machine.states))
+        parts.append(("state", Column("state", "text", help="of the automaton, after this input"), machine.states))
         written = ["" if one is None else " ".join(map(str, one)) for one in machine.written]
-        parts.append((Column("automaton", "text", help="what the automaton writes"), written))
+        parts.append(("machine", Column("automaton output", "text", help="what the automaton writes"), written))
     for name, held in program.variables.items():
-        parts.append((Column(f"program: {name}", "int", help="the program's variable after this turn"), held))
-    for name, values in zip(_counted("program", outputs), program.outputs.T, strict=True):
-        parts.append((Column(name, "int", help="the program's output"), values.tolist()))
-    parts.append((Column("agree", "text", help="network and program"), ["yes" if same else "NO" for same in agree]))
+        if name not in program.elements:
+            parts.append(("variable", Column(_apart(name), "int", help="the program's variable after this turn"), held))
+    for name, values in zip(_counted("raw output", network.raw.shape[1]), network.raw.T, strict=True):
+        parts.append(("raw", Column(name, "float", help="what the network's readout gives"), _rounded(values)))
+    for k, values in enumerate(network.hidden.T[:MOST_HIDDEN]):
+        parts.append(("hidden", Column(f"h{k + 1}", "float", help="the network's hidden number"), _rounded(values)))
     return parts
 
 
+def _apart(name: str) -> str:
+    """A name of the program's that no other column has."""
+    return f"{name} (program)" if OURS.fullmatch(name) else name
+
+
 def _rounded(values: Any) -> list[float]:
-    return [round(float(value), 3) + 0.0 for value in values]  # + 0.0: no -0
+    return [round(float(value), 4) + 0.0 for value in values]  # + 0.0: no -0
 
 
 def _counted(name: str, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,9 +19,11 @@ SECONDS = 5.0
 
 
 class Trace(NamedTuple):
-    """The program's parameters, its variables after each turn (name -> one number per position), what it appends."""
+    """The program's parameters and what its loop calls their elements (x, or p and q; the same as the parameters where
+    it does not run over them), its variables after each turn (name -> one number per position), what it appends."""
 
     arguments: tuple[str, ...]
+    elements: tuple[str, ...]
     variables: dict[str, list[int]]
     outputs: Int[np.ndarray[Any, Any], "pos output"]
 
@@ -60,10 +63,25 @@ def trace(program: Program, x: One, where: str) -> Trace:
 
     CallError when the program takes another number of sequences; IwbError when it fails or is not a single loop.
     """
-    arguments = tuple(argument.arg for argument in parse(program.source).args.args)
+    function = parse(program.source)
+    arguments = tuple(argument.arg for argument in function.args.args)
     require_streams(x, len(arguments), "the program")
     with Sandbox(program.source, seconds=SECONDS) as sandbox:
         y, turns = sandbox.trace(x)
     if len(turns) != x.shape[1] or y.shape[1] != x.shape[1]:
         raise IwbError("the program does not take one turn per input", where, "only a single loop is traced")
-    return Trace(arguments, {name: [turn[name][0] for turn in turns] for name in turns[0]}, y[0])
+    variables = {name: [turn[name][0] for turn in turns] for name in turns[0]}
+    return Trace(arguments, _elements(function, arguments), variables, y[0])
+
+
+def _elements(function: ast.FunctionDef, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """`x` of `for x in s`, `p` and `q` of `for p, q in zip(s, t)`."""
+    loop = next((node for node in function.body if isinstance(node, ast.For)), None)
+    match loop:
+        case ast.For(target=ast.Name(id=name), iter=ast.Name(id=over)) if (over,) == arguments:
+            return (name,)
+        case ast.For(target=ast.Tuple(elts=targets), iter=ast.Call(func=ast.Name(id="zip"), args=over)):
+            names = tuple(target.id for target in targets if isinstance(target, ast.Name))
+            if tuple(one.id for one in over if isinstance(one, ast.Name)) == arguments and len(names) == len(arguments):
+                return names
+    return arguments

@@ -78,43 +78,54 @@ def test_all_three_move_together_on_binary_addition() -> None:
     table = stepped(Bench(model, Program(title="p", source=ADDITION), CARRY), [s, t], machine="@2")
     total = sum(bit << k for k, bit in enumerate(s)) + sum(bit << k for k, bit in enumerate(t))
     digits = [total >> k & 1 for k in range(4)]
-    assert column(table, "network") == column(table, "program") == digits
-    assert [int(word) for word in column(table, "automaton")] == digits
-    assert column(table, "state") == [f"c={c}" for c in column(table, "program: c")] == ["c=1", "c=1", "c=0", "c=0"]
-    assert column(table, "agree") == ["yes"] * 4
-    assert (column(table, "s[position]"), column(table, "t[position]")) == (s, t)
+    assert column(table, "network output") == column(table, "program output") == digits
+    assert [int(word) for word in column(table, "automaton output")] == digits
+    assert column(table, "state") == [f"c={c}" for c in column(table, "c")] == ["c=1", "c=1", "c=0", "c=0"]
+    assert column(table, "agree") == [True] * 4
+    assert (column(table, "p"), column(table, "q")) == (s, t)
     hidden, raw = model.run(torch.tensor([[*zip(s, t, strict=True)]], dtype=torch.float32))
-    np.testing.assert_allclose(table.facts["hidden"], hidden[0], rtol=1e-6)
-    np.testing.assert_allclose(table.facts["raw"], raw[0], rtol=1e-6)
-    assert column(table, "h1") == [round(v, 3) for v in hidden[0, :, 0].tolist()]
-    assert table.facts["inputs"] == [*map(list, zip(s, t, strict=True))]
-    assert table.facts["variables"]["c"] == [1, 1, 0, 0]
-    assert table.facts["machine"] == [[d] for d in digits]
+    np.testing.assert_allclose(table.facts["exact"]["hidden"], hidden[0], rtol=1e-6)
+    np.testing.assert_allclose(table.facts["exact"]["raw"], raw[0], rtol=1e-6)
+    assert column(table, "h1") == [round(v, 4) for v in hidden[0, :, 0].tolist()]
+    roles = table.facts["roles"]
+    assert (roles["input"], roles["variable"], roles["hidden"]) == (["p", "q"], ["c", "y"], ["h1", "h2"])
+    assert [name for names in roles.values() for name in names] == [c.name for c in table.columns]
     assert "agree at every one" in table.summary
 
 
 def test_where_they_differ_is_said() -> None:
     wrong = ADDITION.replace("// 2", "// 3")
     table = stepped(Bench(bundled("Binary_Addition"), Program(title="p", source=wrong)), [[1, 1, 0], [1, 0, 0]])
-    assert column(table, "agree") == ["yes", "NO", "NO"]
-    assert table.facts["agree"] == [True, False, False]
-    assert "they differ at position 2" in table.summary
-    assert table.facts["state"] == []
+    assert column(table, "agree") == [True, False, False]
+    assert table.facts["agree"] == 1
+    assert "they differ first at position 2" in table.summary
+    assert "state" not in table.facts["roles"]
 
 
 def test_of_a_classifier_the_logits_are_shown_and_of_many_hidden_numbers_the_first(tmp_path: Path) -> None:
-    net = made("lstm", 1, 12, 3)
+    net = made("lstm", 1, 40, 3)
     model = load_model(saved(net, tmp_path / "net.pt", readout="classes"), device="cpu")
     program = Program(
         title="p", source="def f(s):\n    ys = []\n    for x in s:\n        ys.append(x)\n    return ys\n"
     )
     table = stepped(Bench(model, program), [0, 1, 1])
     logits = net(torch.tensor([[[0.0], [1.0], [1.0]]]))[0].detach()
-    np.testing.assert_allclose(table.facts["raw"], logits, rtol=1e-5, atol=1e-6)
-    assert column(table, "network") == logits.argmax(dim=1).tolist()
-    assert [c.name for c in table.columns if c.name.startswith("h")] == [f"h{k + 1}" for k in range(MOST_HIDDEN)]
-    assert np.shape(table.facts["hidden"]) == (3, 24)
-    assert "16 of 24 hidden numbers shown" in table.summary
+    np.testing.assert_allclose(table.facts["exact"]["raw"], logits, rtol=1e-5, atol=1e-6)
+    assert column(table, "network output") == logits.argmax(dim=1).tolist()
+    assert [c.name for c in table.columns if c.type == "float" and c.name.startswith("h")] == [
+        f"h{k + 1}" for k in range(MOST_HIDDEN)
+    ]
+    assert np.shape(table.facts["exact"]["hidden"]) == (3, 80)
+    assert "64 of 80 hidden numbers shown" in table.summary
+
+
+def test_a_variable_that_is_called_as_a_column_is_told_apart() -> None:
+    loop = "for state in s:\n        h1 = h1 ^ state\n        ys.append(h1)"
+    source = f"def f(s):\n    h1 = 0\n    ys = []\n    {loop}\n    return ys\n"
+    table = stepped(Bench(bundled("Parity_All"), Program(title="p", source=source)), [1, 1, 0])
+    assert table.facts["roles"]["variable"] == ["h1 (program)"]
+    assert table.facts["roles"]["input"] == ["state (program)"]
+    assert column(table, "h1 (program)") == column(table, "program output") == [1, 0, 0]
 
 
 def test_an_automaton_is_followed_as_far_as_it_is_known() -> None:
