@@ -41,7 +41,7 @@ def affine_network(model: RecurrentModel, x: Sequences) -> AffineNetwork | str:
     and no output by more than 0.3.
     """
     network = _weights(model)
-    hidden, outputs = _observed(model, x)
+    hidden, outputs = observed(model, x)
     n = hidden.shape[2]
     flat = hidden.reshape(-1, n)
     if network is not None and len(network.f) == 1:
@@ -72,13 +72,8 @@ def affine_network(model: RecurrentModel, x: Sequences) -> AffineNetwork | str:
     return AffineNetwork(update, driven, bias, read, read_bias, first, hidden, y, "; ".join(sources))
 
 
-def hidden_states(model: RecurrentModel, x: Sequences) -> Float[np.ndarray[Any, Any], "sequence pos hidden"]:
-    """The states after each input."""
-    return _observed(model, x)[0]
-
-
-def _observed(model: RecurrentModel, x: Sequences) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """States and raw outputs, in float64."""
+def observed(model: RecurrentModel, x: Sequences) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Hidden states after each input and raw outputs, in float64, both (sequence, position, number)."""
     states, raw = (part.detach().to("cpu", torch.float64) for part in model.run(torch.tensor(x, dtype=torch.float32)))
     return states.numpy(), raw.numpy()
 

@@ -23,7 +23,7 @@ from engine.synthesis.lattices.shortest import shortest
 from engine.synthesis.lattices.systems import System, loop_of
 from engine.synthesis.programs.emission import description_length, emit_loop
 from engine.synthesis.programs.loop import Loop
-from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network, hidden_states
+from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network, observed
 from engine.synthesis.routes.linear_rows import RowsFound, rows_found
 from engine.synthesis.routes.observed_response import observed_response
 from sessions.errors import IwbError
@@ -59,7 +59,7 @@ def linear_loops(model: RecurrentModel, x: Sequences) -> LinearLoops:
     on which a formula for them can be sought."""
     found = affine_network(model, x)
     if isinstance(found, str):
-        return _from_outputs(model, x, LinearLoops((), found, "", lattice_of_states(hidden_states(model, x))))
+        return _from_outputs(model, x, LinearLoops((), found, "", lattice_of_states(observed(model, x)[0])))
     lattice = _lattice(found)
     response = _rounded(found, x.shape[1])
     why = response if isinstance(response, str) else "the rounded responses do not give the network's outputs"
