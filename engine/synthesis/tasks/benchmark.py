@@ -31,6 +31,11 @@ class Task(NamedTuple):
     draw: Draw | None = None
 
     @property
+    def number(self) -> int:
+        """Its place in the benchmark's table, 1..62."""
+        return 1 + [known.name for known in TASKS].index(self.name)
+
+    @property
     def domain(self) -> int:
         """How many input sequences there are."""
         return int((self.high - self.low + 1) ** (self.inputs * self.length))

@@ -23,13 +23,15 @@ class Published(NamedTuple):
     thousand_steps: int
     mips: bool
     gpt4: GPT4
+    g_width: int = 1
+    g_depth: int = 1
 
 
 _ROWS = """
 2 4x2 10 1 0|2 5x2 20 0 0|2 5x2 20 0 0|2 5x2 20 0 0|2 6x2 20 0 p|2 10x2 20 0 0|1 2x2 10 1 1|1 1x1 10 1 1|1 1x1 10 1 p
 1 1x1 10 1 1|1 229x2 10 1 p|2 5x2 10 1 0|3 29x2 10 0 0|1 2x2 10 1 0|1 2x2 20 1 0|4 73x3 20 0 0|1 1x1 10 1 1
 2 1x1 10 1 0|3 1x1 10 1 0|4 1x1 10 1 p|5 1x1 10 1 1|6 1x1 10 1 1|7 1x1 10 1 1|1 1x1 10 1 1|2 1x1 10 1 1|3 1x1 10 1 1
-4 1x1 10 1 1|5 1x1 10 1 1|6 1x1 10 1 1|2 5x2 10 1 0|2 1x1 10 1 0|2 1x1 10 1 0|1 2x2 10 1 1|2 4x2 10 0 1|1 2x2 20 0 1
+4 1x1 10 1 1|5 1x1 10 1 1|6 1x1 10 1 1|2 5x2 10 1 0|2 1x1 10 1 0|2 1x1/2x2 10 1 0|1 2x2 10 1 1|2 4x2 10 0 1|1 2x2 20 0 1
 1 2x2 20 0 1|1 63x2 20 0 p|4 98x2 20 0 0|21 132x3 20 0 0|5 163x2 20 0 1|48 100x2 20 0 0|18 86x2 20 0 p|1 16x2 20 0 0
 1 1x1 20 0 1|2 3x2 20 0 0|2 3x2 20 0 p|2 1x1 20 1 p|1 3x2 20 1 0|2 59x2 10 0 p|4 76x2 10 0 0|4 103x2 10 0 0
 1 149x2 10 1 1|2 33x2 10 0 0|3 43x2 10 0 0|4 108x2 10 0 0|4 199x2 10 0 0|67 134x2 10 0 0|81 166x2 10 0 p|2 1x1 10 1 0
@@ -39,9 +41,12 @@ _ROWS = """
 
 def _row(text: str) -> Published:
     hidden, f, steps, mips, gpt4 = text.split()
-    width, depth = f.split("x")
+    f, _, g = f.partition("/")
+    (width, depth), (g_width, g_depth) = f.split("x"), (g or "1x1").split("x")
     told: dict[str, GPT4] = {"1": "yes", "p": "partly", "0": "no"}
-    return Published(int(hidden), int(width), int(depth), int(steps), mips == "1", told[gpt4])
+    return Published(
+        int(hidden), int(width), int(depth), int(steps), mips == "1", told[gpt4], int(g_width), int(g_depth)
+    )
 
 
 PUBLISHED: dict[str, Published] = {

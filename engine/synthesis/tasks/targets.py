@@ -117,7 +117,8 @@ def majority(values: int) -> Target:
 
     def target(x: Sequences) -> Sequences:
         counts = np.cumsum(x == np.arange(values), axis=1)  # (sequence, position, value)
-        return counts.argmax(axis=2)[:, :, None].astype(np.int64)
+        leading: Sequences = counts.argmax(axis=2)[:, :, None].astype(np.int64)
+        return leading
 
     return target
 
