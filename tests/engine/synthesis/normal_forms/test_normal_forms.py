@@ -148,6 +148,12 @@ def test_the_jordan_form_of_p_j_p_inverse_is_j(form: np.ndarray[Any, Any], noise
         np.testing.assert_allclose(values, np.sort_complex(np.diag(form).astype(complex)), atol=1e-6)
 
 
+def test_levels_that_are_coupled_weakly_are_a_chain_all_the_same() -> None:
+    # Position and velocity, each scaled to unit size: the coupling is 0.4, below the threshold of 0.7.
+    change = jordan(affine(np.array([[1.0, 0.4], [0.0, 1.0]]), np.ones((2, 1))))
+    np.testing.assert_allclose(change.network.hidden_columns, block(1, 2), atol=1e-9)
+
+
 def test_complex_pairs_become_real_blocks() -> None:
     turn = rotation(5, 4)
     pair = np.array([[1.0, 1.0], [-1.0, 1.0]])
