@@ -17,7 +17,7 @@ from sessions.errors import CallError, nearest
 if TYPE_CHECKING:
     from engine.synthesis.routes.solving import Solved
 
-STAGES = ("observe", "linear", "windows", "automaton", "counts", "registers", "again", "check", "prove")
+STAGES = ("observe", "linear", "inputs", "counts", "automaton", "outputs", "registers", "again", "check", "prove")
 ZOO = Path(__file__).parent.parent.parent / "models" / "zoo" / "rnn"
 
 

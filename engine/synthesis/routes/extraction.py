@@ -24,11 +24,11 @@ from engine.synthesis.routes.counts import count_loops
 from engine.synthesis.routes.lattice import lattice_loops
 from engine.synthesis.routes.linear import LatticeUsed
 from engine.synthesis.routes.registers import register_loops
-from engine.synthesis.routes.windows import window_loops
+from engine.synthesis.routes.windows import input_loops, output_loops
 from sessions.errors import IwbError
 
-STAGES = ("observe", "linear", "windows", "counts", "automaton", "registers")
-FEW_SYMBOLS = 20  # different inputs up to which an automaton is looked for even where formulas were found
+STAGES = ("observe", "linear", "inputs", "counts", "automaton", "outputs", "registers", "again")
+FEW_SYMBOLS = 64  # different inputs up to which an automaton is looked for even where formulas were found
 AGAIN = 8192  # further sequences the chosen program is held against before it is taken
 
 Progress = Callable[[str, int, int], None]
@@ -85,10 +85,10 @@ def extract(
                 found.append(one)
 
     with stage("linear"):
-        lattice, linear = lattice_loops(model, behaviour)
+        lattice, linear = lattice_loops(model, behaviour, bent=every_route)
         gather(linear)
-    with stage("windows"):
-        gather(window_loops(behaviour, rng))
+    with stage("inputs"):
+        gather(input_loops(behaviour, rng))
     with stage("counts"):
         gather(count_loops(behaviour, rng))
     automaton = None
@@ -112,6 +112,8 @@ def extract(
             found.append(program)
         except IwbError as error:
             refused.append(Refused("automaton", str(error)))
+    with stage("outputs"):
+        gather(output_loops(behaviour, longer=every_route or all(one.table for one in found)))
     if every_route or all(one.table for one in found):
         with stage("registers"):
             gather(register_loops(behaviour, rng, lambda: progress("registers", 0, 1)))

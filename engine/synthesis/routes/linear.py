@@ -53,13 +53,15 @@ class LinearLoops(NamedTuple):
     rows: RowsFound | None = None  # where the update is affine and integer and no loop was found
 
 
-def linear_loops(model: RecurrentModel, x: Sequences) -> LinearLoops:
+def linear_loops(model: RecurrentModel, x: Sequences, *, bent: bool = True) -> LinearLoops:
     """Loops for a network whose outputs are integer combinations of its inputs, from its weights where they are affine,
     else from its outputs on the sequences `x`. Where the update is affine and integer and the outputs are not, the rows
-    on which a formula for them can be sought."""
+    on which a formula for them can be sought. `bent`: also look for the lattice of states whose update is not affine,
+    which costs seconds."""
     found = affine_network(model, x)
     if isinstance(found, str):
-        return _from_outputs(model, x, LinearLoops((), found, "", lattice_of_states(observed(model, x)[0])))
+        lattice = lattice_of_states(observed(model, x)[0]) if bent else None
+        return _from_outputs(model, x, LinearLoops((), found, "", lattice))
     lattice = _lattice(found)
     response = _rounded(found, x.shape[1])
     why = response if isinstance(response, str) else "the rounded responses do not give the network's outputs"

@@ -26,6 +26,7 @@ LARGEST = 9  # description length of a plain formula
 CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
+FEW_ROWS = 64  # of more rows the banks hold too few expressions to be relied on
 REGRESSED = 12  # labellings given to the regression where no bank finds a whole program
 MOST_NUMBERS = 600_000  # numbers a bank may hold
 
@@ -100,7 +101,7 @@ def simplest(
 
         candidates += _solve(rows, members, machine, cheapest, tick)
         cheapest = min([cheapest, *(formulas.cost for formulas, _ in candidates if formulas.whole)])
-    if cheapest == UNBOUNDED:
+    if cheapest == UNBOUNDED or len(ordered[0][0]) > FEW_ROWS:
         candidates += _regressed(ordered, machine, progress)
     candidates.sort(key=lambda pair: (not pair[0].whole, pair[0].update is None, pair[0].outputs is None, pair[0].cost))
     best: Found | None = None

@@ -58,18 +58,20 @@ def relevant(behaviour: Behaviour, back: int, rng: np.random.Generator) -> tuple
     return tuple(found)
 
 
-def window_loops(behaviour: Behaviour, rng: np.random.Generator) -> Iterator[Candidate | Refused]:
-    """Programs whose state is the last inputs or outputs, each agreeing with the network on all that was observed."""
+def input_loops(behaviour: Behaviour, rng: np.random.Generator) -> Iterator[Candidate | Refused]:
+    """A program whose state is the last inputs, agreeing with the network on all that was observed."""
     back = memory(behaviour, rng)
     if back is None:
         yield Refused("last inputs", f"what the network says depends on inputs more than {LONGEST} steps back")
-    else:
-        window = Window(0, relevant(behaviour, back, rng))
-        yield _fitted(behaviour, window) or Refused(
-            "last inputs", f"no formula of the last {back + 1} inputs was found"
-        )
+        return
+    found = _fitted(behaviour, Window(0, relevant(behaviour, back, rng)))
+    yield found or Refused("last inputs", f"no formula of the last {back + 1} inputs was found")
+
+
+def output_loops(behaviour: Behaviour, *, longer: bool = True) -> Iterator[Candidate | Refused]:
+    """A program whose state is the last outputs: the very last one, with `longer` also earlier ones and inputs."""
     tried = 0
-    for outputs, inputs in FEEDBACK:
+    for outputs, inputs in FEEDBACK if longer else FEEDBACK[:1]:
         if outputs + inputs >= behaviour.domain.length:
             continue
         lags = tuple(product(range(behaviour.inputs), range(1, inputs + 1)))
@@ -78,9 +80,8 @@ def window_loops(behaviour: Behaviour, rng: np.random.Generator) -> Iterator[Can
         if found is not None:
             yield found
             return
-    yield Refused(
-        "last outputs", f"no formula of the last one or two outputs and inputs was found ({tried} forms tried)"
-    )
+    more = "" if longer else "; with more of them not tried: formulas were found already"
+    yield Refused("last outputs", f"no formula of the last outputs was found ({tried} forms tried){more}")
 
 
 def _rows(behaviour: Behaviour, window: Window) -> tuple[Sequences, Sequences]:

@@ -14,7 +14,7 @@ from engine.synthesis.routes.behaviour import Behaviour
 from engine.synthesis.routes.candidate import Candidate, Refused
 from engine.synthesis.routes.counts import count_loops
 from engine.synthesis.routes.registers import register_loops
-from engine.synthesis.routes.windows import memory, window_loops
+from engine.synthesis.routes.windows import input_loops, memory, output_loops
 from tests.engine.synthesis.routes.behaving import Function, behaviour_of, lagged, stepwise
 
 
@@ -77,7 +77,8 @@ def held(found: Candidate, function: Function, domain: Domain) -> None:
 def test_last_inputs_and_outputs(name: str) -> None:
     function, domain = WINDOWS[name]
     outputs = 2 if name == "a magnetic field" else 1
-    found = only(list(window_loops(behaviour_of(function, domain, outputs), np.random.default_rng(1))))
+    behaviour = behaviour_of(function, domain, outputs)
+    found = only([*input_loops(behaviour, np.random.default_rng(1)), *output_loops(behaviour)])
     held(found, function, domain)
 
 
@@ -135,5 +136,10 @@ def test_noise_has_no_program() -> None:
 
     behaviour: Behaviour = behaviour_of(hashed, BITS)
     rng = np.random.default_rng(7)
-    found = [*window_loops(behaviour, rng), *count_loops(behaviour, rng), *register_loops(behaviour, rng)]
+    found = [
+        *input_loops(behaviour, rng),
+        *output_loops(behaviour),
+        *count_loops(behaviour, rng),
+        *register_loops(behaviour, rng),
+    ]
     assert all(isinstance(one, Refused) for one in found)

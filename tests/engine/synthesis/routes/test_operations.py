@@ -138,7 +138,7 @@ def test_a_network_without_memory_becomes_a_program_without_state() -> None:
 def test_an_interrupted_check_goes_on_where_it_stopped() -> None:
     whole = extract(Desk(bundled("Bit_Dot_Prod_Mod2")), length=9)[0]
     desk = Desk(bundled("Bit_Dot_Prod_Mod2"))
-    desk.stop_at = "9 check"
+    desk.stop_at = "11 check"
     with pytest.raises(KeyboardInterrupt):
         extract(desk, length=9)
     assert len(desk.saved) == 3  # of four chunks
