@@ -31,15 +31,15 @@ MODULES: dict[str, Callable[..., torch.nn.RNNBase]] = {
 
 
 class CellRnn:
-    """Evaluated without gradients, in the weights' dtype. `weights` has the names of torch's module (`weight_ih_l0`,
+    """Evaluated without gradients, in the weights' dtype. `tensors` has the names of torch's module (`weight_ih_l0`,
     ...) or f.0.weight, ...; `readout.0.weight`, ...; and `embedding.weight` where there is one."""
 
     def __init__(self, handle: Model, config: CellConfig, weights: Weights) -> None:
-        self.handle, self.config, self.weights = handle, config, dict(weights)
+        self.handle, self.config, self.tensors = handle, config, dict(weights)
         self.task, self.hidden, self.inputs, self.outputs = config.task, config.state, config.inputs, config.outputs
         self.low, self.high, self.length = config.low, config.high, config.length
-        self._some = next(iter(self.weights.values()))
-        self._cell = None if config.cell == "mlp" else _cell(config, self.weights)
+        self._some = next(iter(self.tensors.values()))
+        self._cell = None if config.cell == "mlp" else _cell(config, self.tensors)
 
     @torch.no_grad()
     def step(self, h: Float[Tensor, "batch hidden"], x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch hidden"]:
@@ -50,7 +50,7 @@ class CellRnn:
         """What the readout's last layer gives, before any class is chosen."""
         width = self.config.hidden
         top = self._placed(h)[..., (self.config.layers - 1) * width : self.config.layers * width]
-        return affine_layers(self.weights, "g" if self._cell is None else "readout", top, self.config.activation)
+        return affine_layers(self.tensors, "g" if self._cell is None else "readout", top, self.config.activation)
 
     def readout(self, h: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch outputs"]:
         """The outputs: as regressed, to be rounded; or the largest logit's class; or 1 where a logit is above 0."""
@@ -72,7 +72,7 @@ class CellRnn:
     def _after(self, h: Float[Tensor, "batch hidden"], fed: Float[Tensor, "batch width"]) -> Tensor:
         """The next hidden state."""
         if self._cell is None:
-            return affine_layers(self.weights, "f", torch.cat([h, fed], dim=-1), self.config.activation)
+            return affine_layers(self.tensors, "f", torch.cat([h, fed], dim=-1), self.config.activation)
         # (batch, part * layer * hidden) -> parts of (layer, batch, hidden), as torch's modules take them
         parts = h.view(len(h), -1, self.config.layers, self.config.hidden).permute(1, 2, 0, 3).contiguous()
         state = (parts[0], parts[1]) if self.config.cell == "lstm" else parts[0]
@@ -86,7 +86,7 @@ class CellRnn:
             return self._placed(x)
         ids: Int[Tensor, "*batch inputs"] = x.to(self._some.device).round().long()
         low = self.low if self.config.coding == "one-hot" else 0
-        count = self.high - self.low + 1 if self.config.coding == "one-hot" else len(self.weights["embedding.weight"])
+        count = self.high - self.low + 1 if self.config.coding == "one-hot" else len(self.tensors["embedding.weight"])
         if ids.numel() and (int(ids.min()) < low or int(ids.max()) >= low + count):
             wrong = int(ids.min()) if int(ids.min()) < low else int(ids.max())
             raise CallError(
@@ -96,7 +96,7 @@ class CellRnn:
             )
         if self.config.coding == "one-hot":
             return self._placed(one_hot(ids - low, count).flatten(-2))
-        return self.weights["embedding.weight"][ids].flatten(-2)
+        return self.tensors["embedding.weight"][ids].flatten(-2)
 
     def _meant(self, logits: Float[Tensor, "*batch written"]) -> Float[Tensor, "*batch outputs"]:
         if self.config.readout == "numbers":
@@ -143,7 +143,7 @@ def as_mips(model: RecurrentModel) -> MipsRnn | None:
         return model
     if not isinstance(model, CellRnn) or why_not_mips(model):
         return None
-    config, weights = model.config, model.weights
+    config, weights = model.config, model.tensors
     n = config.hidden
     both = torch.cat([weights["weight_hh_l0"], weights["weight_ih_l0"]], dim=1)
     bias = weights["bias_ih_l0"] + weights["bias_hh_l0"] if "bias_ih_l0" in weights else both.new_zeros(n)
