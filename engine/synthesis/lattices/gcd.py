@@ -20,11 +20,12 @@ from engine.synthesis.lattices.reduction import Basis, Lattice, Points, placed, 
 from sessions.errors import IwbError
 
 POINTS = 32  # looked at, of the central fraction
+DRAWS = 3  # choices of them, of each central fraction
 CHANGES = 400  # edges exchanged before a cell is given up
 VOLUMES = 2_000  # parallelepipeds whose volumes enter the common divisor
 FLAT = 2e-3  # a direction that varies by less than so much of the largest is none
 FINE = 1e-3
-MEASURED = 4_000  # points whose description length decides
+MEASURED = 1_000  # points whose description length decides
 STEPS = 10  # of tolerances and of central fractions
 CENTRAL = np.geomspace(0.01, 1.0, STEPS)
 
@@ -39,45 +40,47 @@ def gcd_lattice(points: Points, rng: np.random.Generator, progress: Progress | N
     IwbError when no grid point gives a lattice that fits.
     """
     centre, span = points.mean(axis=0), _span(points)
+    if not len(span):
+        raise IwbError("all hidden states are the same", "lattices")
     flat = _places((points - centre) @ span.T)
     unit = float(np.sqrt((flat**2).mean()))
     flat = flat / unit
-    smallest = min(1e-3, 1e-2 * _spacing(flat) ** len(span))
+    tolerances = np.geomspace(min(1e-3, 1e-2 * _spacing(flat) ** len(span)), 1.0, STEPS)
     measured = points[rng.permutation(len(points))[:MEASURED]]
     best: tuple[float, Lattice | None] = (np.inf, None)
-    grid = [(float(p), float(eps)) for p in CENTRAL for eps in np.geomspace(smallest, 1.0, STEPS)]
-    for number, (central, eps) in enumerate(grid):
+    for number, central in enumerate(CENTRAL):
         if progress is not None:
-            progress(number, len(grid))
+            progress(number, STEPS)
         pool = flat[: max(int(central * len(flat)), min(2 * POINTS, len(flat)))]
-        chosen = pool[rng.choice(len(pool), min(POINTS, len(pool)), replace=False)]
-        cell = unit_cell(chosen[1:] - chosen[0], eps)
-        if cell is None:
-            continue
-        inner = centre + chosen * unit @ span
-        lattice = refitted(placed(reduced(cell * unit @ span), inner), measured)
-        if fits(lattice, measured):
-            best = min(best, (description_length(measured, lattice), lattice), key=lambda pair: pair[0])
+        draws = [pool[rng.choice(len(pool), min(POINTS, len(pool)), replace=False)] for _ in range(DRAWS)]
+        volumes = [_volumes(chosen[1:] - chosen[0]) for chosen in draws]
+        for k, eps in enumerate(tolerances):
+            chosen = draws[k % DRAWS]
+            cell = unit_cell(chosen[1:] - chosen[0], volumes[k % DRAWS], float(eps))
+            if cell is None:
+                continue
+            lattice = refitted(placed(reduced(cell * unit @ span), centre + chosen * unit @ span), measured)
+            if fits(lattice, measured):
+                best = min(best, (description_length(measured, lattice), lattice), key=lambda pair: pair[0])
     if best[1] is None:
         raise IwbError("the hidden states lie on no lattice", "lattices", "the GCD finder tried 100 tolerances")
     return placed(reduced(best[1].basis), points)
 
 
-def unit_cell(edges: Basis, eps: float) -> Basis | None:
+def unit_cell(edges: Basis, volumes: Float[np.ndarray[Any, Any], " some"], eps: float) -> Basis | None:
     """A cell whose volume is the common divisor of the volumes that the edges span, or None where exchanging edges does
     not reach it."""
-    size = edges.shape[1]
-    unit = common_divisor(_volumes(edges, size), eps)
-    if unit <= 0:
+    unit = common_divisor(volumes, eps)
+    ordered = list(edges[np.argsort(np.linalg.norm(edges, axis=1))])
+    cell = _first_cell(ordered, eps)
+    if unit <= 0 or cell is None:
         return None
-    waiting = list(edges[np.argsort(np.linalg.norm(edges, axis=1))])
-    cell = _first_cell(waiting, eps)
-    if cell is None:
-        return None
-    waiting = [edge for edge in waiting if not any(edge is one for one in cell)]
+    waiting = [edge for edge in ordered if not any(edge is one for one in cell)]
     for change in range(CHANGES):
         if abs(np.linalg.det(np.array(cell))) < 1.5 * unit:
             return np.array(cell)
+        if not waiting:
+            break
         first, second = cell.pop(0), waiting[change % len(waiting)]
         left = _euclid(cell, first, second, eps)
         if cell:  # the quotients make it long: back near the origin, along the shared edges
@@ -114,9 +117,11 @@ def common_divisor(values: Float[np.ndarray[Any, Any], " some"], eps: float) -> 
     return found
 
 
-def _volumes(edges: Basis, size: int) -> Float[np.ndarray[Any, Any], " some"]:
+def _volumes(edges: Basis) -> Float[np.ndarray[Any, Any], " some"]:
     """Volumes of the parallelepipeds with edges among those given, of evenly spaced ones if there are many."""
-    chosen = np.array(list(combinations(range(len(edges)), size)))
+    chosen = np.array(list(combinations(range(len(edges)), edges.shape[1])), dtype=np.int64)
+    if not len(chosen):
+        return np.zeros(0)
     if len(chosen) > VOLUMES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, VOLUMES).astype(int)]
     return np.asarray(np.linalg.det(edges[chosen]))
@@ -138,7 +143,7 @@ def _span(points: Points) -> Basis:
     """Orthonormal directions in which the points vary."""
     centred = points - points.mean(axis=0)
     _, values, right = np.linalg.svd(centred, full_matrices=False)
-    found: Basis = right[values > FLAT * values[0]]
+    found: Basis = right[values > max(FLAT * values[0], 1e-9 * np.linalg.norm(points))]
     return found
 
 
@@ -156,4 +161,5 @@ def _spacing(places: Points, looked: int = 400) -> float:
     apart = np.linalg.norm(inner[:, None] - inner[None], axis=2)
     scale = np.median(apart[np.triu_indices(len(inner), k=1)]) if len(inner) > 1 else 1.0
     apart[apart < 1e-2 * scale] = np.inf
-    return float(np.median(apart.min(axis=1)))
+    nearest = float(np.median(apart.min(axis=1)))
+    return nearest if np.isfinite(nearest) else float(scale)

@@ -68,6 +68,16 @@ def test_what_is_no_lattice_is_refused() -> None:
         linear_lattice(np.zeros((2, 2)), np.eye(2), cloud, 4)
 
 
+def test_states_that_never_change_are_no_lattice() -> None:
+    with pytest.raises(IwbError, match="all hidden states are the same"):
+        gcd_lattice(np.full((50, 2), 0.3), np.random.default_rng(0))
+
+
+def test_two_places_make_a_lattice_of_one_vector() -> None:
+    points = np.repeat(np.array([[1.0, 2.0], [4.0, 6.0]]), 20, axis=0)
+    assert np.abs(gcd_lattice(points, np.random.default_rng(0)).basis).tolist() == [pytest.approx([3.0, 4.0])]
+
+
 def test_a_lattice_says_more_in_fewer_numbers_than_none() -> None:
     rng = np.random.default_rng(2)
     basis = random_basis(rng, 2)
