@@ -137,6 +137,7 @@ class Investigation:
         """Let every view that can draw one of these show it, and make a new model or prompts the chosen one."""
         fields: dict[str, Any] = {}
         shown = dict(self.selection.now.shown)
+        chosen: set[str] = set()  # views that have their result
         for stored in artifacts:
             step = self.store.step(stored.step)
             if stored.kind in ("model", "prompts"):
@@ -144,7 +145,10 @@ class Investigation:
                 if stored.kind == "prompts":
                     fields |= {"row": 0, "query": None, "key": None}
             if step is not None:
-                shown |= {view.id: stored.id for view in VIEWS if view.fits(stored, step)}
+                for view in VIEWS:
+                    if view.fits(stored, step) and not (view.first and view.id in chosen):
+                        shown[view.id] = stored.id
+                        chosen.add(view.id)
         self.selection.change(**fields, shown=shown)
 
     def show_step(self, step: int) -> None:

@@ -26,6 +26,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     query: int | None = None  # token positions
     key: int | None = None
     node: str | None = None  # of the graph shown
+    position: int = 0  # of the input that is stepped through, in Program
     edge: tuple[str, str] | None = None  # source, target
     step: int | None = None  # the step chosen in History
     shown: dict[str, int] = {}  # view id -> the artifact chosen for it; a view without one shows the newest that fits

@@ -22,6 +22,7 @@ class View(NamedTuple):
     pane: str
     fits: Callable[[Stored, Step], bool]
     operation: str = ""  # what `r` runs here
+    first: bool = False  # of several results of a step that fit, the first is shown, not the last
 
     def make(self) -> Pane:
         """A new pane of this view."""
@@ -92,11 +93,14 @@ VIEWS: tuple[View, ...] = (
         "program",
         "6",
         "Program",
-        "A network turned into a program: a recurrent one into Python, a compiled transformer back into RASP. "
-        "The verdict beside the code says what it was checked against, on how many cases, and whether those are all.",
+        "A network turned into a program, a recurrent one by way of its states and its machine, and the verdicts. "
+        "Every stage opens; an input is stepped through them all at once; another network's program stands beside.",
         "tui.panes.program:ProgramPane",
-        lambda stored, step: stored.kind == "program",
+        lambda stored, step: (
+            stored.kind == "program" or (stored.kind == "table" and step.operation == "synthesis.benchmark")
+        ),
         "synthesis.extract",
+        first=True,
     ),
     View(
         "history",

@@ -1,36 +1,26 @@
-"""The Program view: code with what it was checked against, the automaton it was read from, the hidden states."""
+"""The Program view's keys: stages opened, programs compared, an input stepped through; and how its parts answer."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from textual.widgets import Input
 
-from textual.app import ComposeResult
-from textual.containers import Container, Vertical
-from textual.content import Content
-
-from sessions.artifacts import AnyArtifact, Graph, Points, Program
 from sessions.components import Head, Mlp
-from sessions.errors import IwbError
-from sessions.steps import Stored
-from tui.panes.base import Empty, Pane, Shown
-from tui.panes.program_lines import (
-    Origin,
-    lines_with,
-    notes_of,
-    origins_of,
-    remarks_of,
-    selected_by,
-    told_of,
-    unread_of,
-)
+from sessions.errors import CallError
+from tui.panes import program_bench as bench
+from tui.panes.program_lines import selected_by
+from tui.panes.program_parts import OVERVIEW
+from tui.panes.program_sight import ProgramSight
+from tui.panes.program_stages import STAGES
+from tui.panes.program_steps import node_of, sequences
+from tui.panes.program_walk import STEP, values_for
 from tui.selection import Selection
 from tui.widgets.code_view import CodeView
+from tui.widgets.data_table import RowTable
 from tui.widgets.graph_view import GraphView
 from tui.widgets.scatter import Scatter
+from tui.widgets.stage_strip import StageStrip
+from tui.widgets.step_ribbon import StepRibbon
 
-WIDE, TALL = 96, 24  # from this size on all parts stand beside each other
-TOWERING = 36  # and from this height on, in a narrower view, below each other
-PARTS = ("code", "automaton", "states")
 # What makes a program of such a model, and its parameter for the model. Recurrent networks: the view's own.
 MAKES = {
     "transformer": ("rasp.decompile", "model"),
@@ -39,228 +29,96 @@ MAKES = {
 }
 
 
-class ProgramPane(Pane):
-    VIEW: ClassVar[str] = "program"
-    DEFAULT_CSS = """
-    ProgramPane #program-parts { layout: horizontal; height: 1fr; }
-    ProgramPane #program-parts.-stacked { layout: vertical; }
-    ProgramPane CodeView, ProgramPane #machine { width: 1fr; height: 1fr; }
-    ProgramPane .-beside #machine { border-left: solid $foreground 30%; }
-    ProgramPane .-stacked #machine { height: 2fr; border-top: solid $foreground 30%; }
-    ProgramPane .-beside.-rasp CodeView { width: 2fr; }
-    ProgramPane .-all Scatter { border-top: solid $foreground 30%; }
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._part = "code"
-        self._diff = False
-        self._origins: tuple[Origin, ...] = ()  # of a RASP program: the weights that each line is
-
-    def compose_body(self) -> ComposeResult:
-        with Container(id="program-parts"):
-            yield CodeView()
-            with Vertical(id="machine"):
-                yield GraphView()
-                yield Scatter()
-
-    # ---- what is shown
-
-    def empty(self) -> Empty:
-        appears = "Here stands the program read from a network, Python or RASP, with what it was checked against."
-        if self.selection.now.model is None:
-            return Empty(appears, "It needs a recurrent network, such as zoo:rnn/Parity_Last3.", "view.model")
-        why = {
-            "transformer": "The chosen model is a transformer: if it was compiled from RASP, its program can be read "
-            "back; a Python program is read from a recurrent network, bundled or your own.",
-            "transformer_program": "The chosen model was trained to be a program: it can be written in Python.",
-            "metamodel": "The chosen model writes programs for others' weights: rasp.decode asks it.",
-        }.get(self.model_family())
-        if why:
-            return Empty(appears, why, "view.run")
-        return Empty(appears, "No program has been made of this network yet.", "view.run")
-
-    @property
-    def program(self) -> Program | None:
-        artifact = self.shown.artifact if self.shown else None
-        return artifact if isinstance(artifact, Program) else None
-
-    def _beside(self, kind: type[AnyArtifact]) -> Any:
-        """The automaton or the points that belong to the program: named as its origin, else left by its step."""
-        for stored in self._related():
-            found = self.store.loaded(stored.id)
-            if isinstance(found, kind):
-                return found
-        return None
-
-    def _related(self) -> tuple[Stored, ...]:
-        if self.shown is None or self.shown.step is None or self.program is None:
-            return ()
-        named = tuple(s for i in self.program.origin if (s := self.store.stored(i)) is not None)
-        return (*named, *(s for s in self.store.of_step(self.shown.step.id) if s.kind in ("graph", "points")))
-
-    def draw(self, shown: Shown | None) -> None:
-        program = self.program
-        self._origins = ()
-        if program is None:
-            return
-        missing = [s.id for s in self._related() if self.store.loaded(s.id) is None]
-        previous = self._previous()
-        if self._diff and previous is not None and self.store.loaded(previous.id) is None:
-            missing.append(previous.id)
-        if missing:
-            self.run_worker(self._fetch_related(missing), group="related", exclusive=True)
-        code = self.query_one(CodeView)
-        old = self.store.loaded(previous.id) if self._diff and previous is not None else None
-        if isinstance(old, Program):
-            code.show_diff(old.source, program.source, program.language)
-        elif program.language == "rasp":
-            self._origins = origins_of(program)
-            code.show(
-                program.source,
-                "rasp",
-                verdicts=program.verdicts,
-                notes=notes_of(self._origins),
-                marks=lines_with(self._origins, self.selection.now.component),
-                remarks=remarks_of(program),
-                doubts=unread_of(program),
-            )
-        else:
-            code.show_program(program)
-        graph, points = self._beside(Graph), self._beside(Points)
-        self.query_one(GraphView).show(graph, empty="this program was not read from an automaton")
-        self._follow_in_graph(self.selection.now)
-        if points is not None:
-            self.query_one(Scatter).show(points)
-        self._arrange()
-
-    async def _fetch_related(self, ids: list[int]) -> None:
-        try:
-            for number in ids:
-                await self.investigation.fetch(number)
-        except IwbError as error:
-            self.app.trouble(str(error))
-            return
-        self.draw(self.shown)
-
-    def heading(self) -> str:
-        program = self.program
-        if program is None:
-            return ""
-        held = sum(v.holds for v in program.verdicts)
-        words = [program.title]
-        if program.verdicts:
-            every = "exhaustive" if all(v.exhaustive for v in program.verdicts) else "sampled"
-            words.append(f"{held} of {len(program.verdicts)} checks hold, {every}")
-        else:
-            words.append("not checked")
-        if self._diff:
-            words.append("difference from the program before")
-        elif not self._everything:
-            words.append(self._part)
-        return " · ".join(words)
-
-    def selected_path(self) -> str:
-        return f"line {self.query_one(CodeView).line}" if self.program is not None else ""
-
-    def inspect(self) -> Content | str:
-        program = self.program
-        if program is None:
-            return ""
-        lines = [program.title, *(("holds: " if v.holds else "fails: ") + str(v) for v in program.verdicts), ""]
-        lines = [*told_of(self._origins, self.query_one(CodeView).line), "", *lines] if self._origins else lines
-        lines += [f"unread: {sentence}" for sentence in unread_of(program)]
-        machine = self.query_one(GraphView).model
-        if machine.graph.nodes:
-            lines += [machine.heading(), machine.facts()]
-        return "\n".join(lines)
-
-    def copy_text(self) -> str:
-        return self.program.source if self.program is not None else ""
-
-    def run_values(self) -> dict[str, Any]:
-        """The chosen recurrent network; while another model is chosen, the first that is bundled."""
-        model = self.selection.now.model
-        if model is not None and self.model_family() == "rnn":
-            return {"model": f"@{model}"}
-        known = self.app.models_known.get("models", [])
-        return next(({"model": str(m["source"])} for m in known if m.get("family") == "rnn"), {})
-
-    # ---- layout
-
-    @property
-    def _beside_each_other(self) -> bool:
-        return self.size.width >= WIDE and self.size.height >= TALL
-
-    @property
-    def _everything(self) -> bool:
-        return self._beside_each_other or self.size.height >= TOWERING
-
-    def on_resize(self) -> None:
-        self._arrange()
-        self.retitle()
-
-    def _arrange(self) -> None:
-        """All parts on a large screen, one at a time on a small one."""
-        every = self._everything
-        graph, points = self._beside(Graph), self._beside(Points)
-        parts = self.query_one("#program-parts")
-        parts.set_class(every, "-all")
-        parts.set_class(bool(self._origins), "-rasp")
-        parts.set_class(self._beside_each_other, "-beside")
-        parts.set_class(every and not self._beside_each_other, "-stacked")
-        self.query_one(CodeView).display = every or self._part == "code"
-        self.query_one(GraphView).display = graph is not None and (every or self._part == "automaton")
-        self.query_one(Scatter).display = points is not None and (every or self._part == "states")
-        shows = self.query_one(GraphView).display or self.query_one(Scatter).display
-        self.query_one("#machine").display = shows
+class ProgramPane(ProgramSight):
+    """Does what is asked of the view."""
 
     # ---- what its keys do
 
     def unable(self, verb: str) -> str | None:
-        if verb == "part" and self._beside(Graph) is None and self._beside(Points) is None:
+        parts = self.parts if self._ready else None
+        if self.table is not None and verb != "other":
+            return "a benchmark is shown: enter opens a program"
+        if verb == "part" and (parts is None or len([s for s in parts.stages if s.there]) < 2):
             return "there is only the code"
         if verb == "edit" and (self.program is None or self.program.language != "rasp"):
             return "only a RASP program goes to the editor"
-        if verb == "diff" and self._previous() is None:
-            return "there is no program before this one"
+        if verb == "diff" and not self._others():
+            return "there is no other program to compare with"
         if verb == "other" and len(self._programs()) < 2:
             return "this is the only program"
-        if verb == "turn" and (self._beside(Points) is None or self._beside(Points).xy.shape[1] < 3):
+        if verb == "turn" and (parts is None or parts.points is None or parts.points.xy.shape[1] < 3):
             return "the states have only two dimensions"
+        if verb == "lattice" and (parts is None or parts.points is None or parts.scatter.picture.lattice is None):
+            return "no lattice was found in the states"
+        if verb in ("pan_x", "pan_y") and (parts is None or not parts.graph_view.display):
+            return "no automaton is drawn here"
+        if verb == "step":
+            return self._cannot_step()
+        if verb == "position" and self._walk is None:
+            return f"no input has been stepped through: {self.app.keymap.shown('program.step')} asks for one"
         return super().unable(verb)
 
-    def _programs(self) -> list[Stored]:
-        return list(self.store.of_kind("program"))
-
-    def _previous(self) -> Stored | None:
-        """The program stored before the one shown."""
-        now = self.shown.stored if self.shown else None
-        earlier = [s for s in self._programs() if now is not None and s.id < now.id]
-        return earlier[-1] if earlier else None
+    def _cannot_step(self) -> str | None:
+        if self.program is None or self.program.language != "python" or not self._of_network:
+            return "only a program read from a recurrent network is stepped through"
+        if STEP not in self.store.catalogue:
+            return "the engine is not there yet" if self.investigation.client is None else "this engine cannot step"
+        return None
 
     def do_part(self) -> None:
-        """The next part; where all are shown, the focus goes to it."""
-        there = [PARTS[0]]
-        there += ["automaton"] if self._beside(Graph) is not None else []
-        there += ["states"] if self._beside(Points) is not None else []
-        at = there.index(self._part) if self._part in there else 0
-        self._part = there[(at + 1) % len(there)]
+        """The next stage that is there."""
+        there = [stage.name for stage in self.parts.stages if stage.there]
+        order = [*there[there.index(OVERVIEW) :], *there[: there.index(OVERVIEW)]]
+        at = order.index(self.parts.opened) if self.parts.opened in order else -1
+        self._open(order[(at + 1) % len(order)])
+
+    def do_coarse(self, step: int) -> None:
+        """`[` and `]`: the stage before or after, absent ones too."""
+        if not self._of_network or self.program is None:
+            super().do_coarse(step)
+            return
+        at = STAGES.index(self.parts.opened)
+        self._open(STAGES[max(0, min(len(STAGES) - 1, at + step))])
+
+    def _open(self, stage: str, *, focus: bool = True) -> None:
+        if self.program is None:
+            return
+        if self._compared is not None:
+            self._end_diff()
+        self.parts.open(stage, self.program)
+        self._show_strip()
         self._arrange()
-        self.retitle()
-        widgets = {"code": CodeView, "automaton": GraphView, "states": Scatter}
-        self.query_one(widgets[self._part]).focus(scroll_visible=False)
+        self._follow_position()
+        main = self.parts.main() or self.query_one(StageStrip)
+        if focus:
+            main.focus(scroll_visible=False)
+        self.app.tells_anew(self)
+
+    def _end_diff(self) -> None:
+        self._compared = None
+        self.draw(self.shown)
 
     def do_diff(self) -> None:
-        self._diff = not self._diff
-        self.draw(self.shown)
-        self.retitle()
+        """Choose another program, and see both; again: the code alone."""
+        from tui.screens.choose import ChooseScreen
+
+        if self._other() is not None:
+            self._end_diff()
+            return
+
+        def chosen(other: int | None) -> None:
+            if other is not None:
+                self._compared = other
+                self.draw(self.shown)
+                self.parts.code.focus(scroll_visible=False)
+
+        self.app.push_screen(ChooseScreen("Compare with the program", self._others()), chosen)
 
     def do_other(self) -> None:
         numbers = [s.id for s in self._programs()]
-        now = self.shown.stored.id if self.shown and self.shown.stored else None
-        following = numbers[(numbers.index(now) + 1) % len(numbers)] if now in numbers else numbers[-1]
-        self.selection.show(self.VIEW, following)
+        now = self._here()
+        at = numbers.index(now.id) + 1 if now is not None and now.id in numbers else -1
+        self.selection.show(self.VIEW, numbers[at % len(numbers)])
 
     async def do_edit(self) -> None:
         """Write on: the program in the RASP view, for the inputs it was made for."""
@@ -276,29 +134,75 @@ class ProgramPane(Pane):
             super().do_run()
 
     def do_turn(self) -> None:
-        self.query_one(Scatter).turn()
+        self.parts.scatter.turn()
 
-    # ---- the selection: a line and the part of the model that it is
+    def do_lattice(self) -> None:
+        drawn = self.parts.scatter.toggle_lattice()
+        self.app.say(f"the lattice is {'drawn' if drawn else 'left out'}")
+
+    def do_pan_x(self, by: int) -> None:
+        self.parts.graph_view.action_pan(by, 0)
+
+    def do_pan_y(self, by: int) -> None:
+        self.parts.graph_view.action_pan(0, by)
+
+    # ---- an input stepped through
+
+    def do_step(self) -> None:
+        """Ask for an input; it runs through the network and the program as a step."""
+        self.walk_part.ask()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        now, step = self._here(), self.shown.step if self.shown is not None else None
+        try:
+            written = sequences(event.value)
+        except CallError as error:
+            self.app.say(str(error))
+            return
+        if now is None or (reason := self._cannot_step()) is not None:
+            self.app.say("a program is needed first" if now is None else reason or "")
+            return
+        model = step.inputs.get("model") if step is not None else None
+        info = self.store.catalogue[STEP]
+        self.app.start(STEP, values_for(info, written, program=now.id, model=model))
+        self.selection.change(position=0)
+        self._awaited = True
+        self.leave_field()
+
+    def leave_field(self) -> None:
+        self.walk_part.asked()
+        ribbon = self.walk_part.ribbon
+        (ribbon if self._walk is not None else self.parts.main() or self.query_one(StageStrip)).focus(
+            scroll_visible=False
+        )
+
+    def do_position(self, by: int) -> None:
+        if self._walk is not None:
+            self._go(max(0, min(self._walk.length - 1, self._position + by)))
+
+    def on_step_ribbon_moved(self, event: StepRibbon.Moved) -> None:
+        event.stop()
+        self._go(event.position)
+
+    # ---- the selection: a line and the part of the model that it is, a state, a position
 
     def selection_changed(self, before: Selection, after: Selection) -> None:
-        if (before.layer, before.head) == (after.layer, after.head) or not self._origins:
+        if self.program is None:
             return
-        code = self.query_one(CodeView)
-        lines = lines_with(self._origins, after.component)
-        code.mark(lines)
+        if before.position != after.position:
+            self._follow_position()
+            self.app.tells_anew(self)
+        elif before.node != after.node:
+            self.parts.follow_node(after.node)
+        if (before.layer, before.head) == (after.layer, after.head) or not self.parts.origins:
+            return
+        code = self.parts.code
+        lines = self.parts.mark(after.component)
         self._follow_in_graph(after)
         if lines and code.line not in lines:
             code.move_to(min(lines), quiet=True)
             self.app.tells_anew(self)
-
-    def _follow_in_graph(self, now: Selection) -> None:
-        """The chosen part's node in the true circuit beside the program."""
-        graph = self._beside(Graph) if self._origins else None
-        nodes = graph.nodes if graph is not None else ()
-        view = self.query_one(GraphView)
-        node = next((node for node in nodes if node.component == now.component), None)
-        if node is not None and view.selected != node.id:
-            view.select(node.id)
 
     def on_graph_view_node_moved(self, event: GraphView.NodeMoved) -> None:
         event.stop()
@@ -309,28 +213,60 @@ class ProgramPane(Pane):
         self._choose_node(event.node)
 
     def _choose_node(self, node: str) -> None:
-        """A head or an MLP of the true circuit beside a RASP program is chosen in every view."""
-        graph = self._beside(Graph)
-        found = next((n for n in graph.nodes if n.id == node), None) if graph is not None and self._origins else None
-        match found.component if found is not None else None:
+        """A head or an MLP of the true circuit beside a RASP program, or a machine's state, is chosen in every view."""
+        graph = self.parts.graph
+        found = next((n for n in graph.nodes if n.id == node), None) if graph is not None else None
+        match found.component if found is not None and self.parts.origins else None:
             case Head() as head:
                 self.selection.change(walk=True, layer=head.layer, head=head.head)
             case Mlp() as mlp:
                 self.selection.change(walk=True, layer=mlp.layer, head=None)
-            case _:
-                pass
+            case _ if self._of_network:
+                self.selection.change(walk=True, node=node)
+        self.app.tells_anew(self)
+
+    def on_graph_view_edge_moved(self, event: GraphView.EdgeMoved) -> None:
+        event.stop()
+        self._choose_node(event.source)
+
+    def on_scatter_point_moved(self, event: Scatter.PointMoved) -> None:
+        """A hidden state chooses the machine's state that it is."""
+        event.stop()
+        graph, points = self.parts.graph, self.parts.points
+        if graph is not None and points is not None and event.point < len(points.labels):
+            node = node_of(graph, points.labels[event.point])
+            if node:
+                self.selection.change(walk=True, node=node)
+
+    def on_stage_strip_opened(self, event: StageStrip.Opened) -> None:
+        event.stop()
+        self._open(event.stage, focus=False)
 
     def on_code_view_line_moved(self, event: CodeView.LineMoved) -> None:
         event.stop()
-        chosen = selected_by(self._origins, event.line)
+        chosen = selected_by(self.parts.origins, event.line)
         if chosen is not None:
             self.selection.change(walk=True, **chosen)
         self.app.tells_anew(self)
         self.app.refresh_lines("status")
 
-    def state(self) -> dict[str, Any]:
-        return {"part": self._part}
+    # ---- the benchmark's rows
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        if state.get("part") in PARTS:
-            self._part = state["part"]
+    def on_row_table_highlighted(self, event: RowTable.Highlighted) -> None:
+        event.stop()
+        self.app.tells_anew(self)
+        self.app.refresh_lines("status")
+
+    def on_row_table_selected(self, event: RowTable.Selected) -> None:
+        """The row's program; backspace goes back to the table."""
+        event.stop()
+        if self.table is None or event.table is not self.rows:
+            return
+        step = self.shown.step if self.shown is not None else None
+        left = self.store.of_step(step.id) if step is not None else ()
+        program = bench.program_of_row(self.table, event.row, left)
+        if program is None:
+            live = self.shown is not None and self.shown.live
+            self.app.say("its program is kept when the benchmark has ended" if live else "this row has no program")
+            return
+        self.selection.show(self.VIEW, program)

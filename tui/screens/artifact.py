@@ -70,10 +70,11 @@ class ArtifactScreen(Overlay[None]):
         ]
 
     def _show_program(self) -> None:
-        from tui.widgets.code_view import CodeView
+        from tui.widgets.code_view import CodeView, Said
 
+        said = [Said("note", text) for text in self._long_cells()]
         for view in self.query(CodeView):
-            view.show(self._program, "rasp", remarks=self._long_cells(), empty="no program in this row")
+            view.show(self._program, "rasp", said=said, empty="no program in this row")
 
     def on_row_table_highlighted(self) -> None:
         self._show_program()

@@ -12,6 +12,8 @@ from tui.widgets.graph_layout import Shown
 from tui.widgets.graph_picture import Cell
 
 GAP = 2
+MOST_ARCS = 36  # between different states: more are drawn as a matrix
+LONGEST_LABEL = 22  # the table below has all of it
 
 
 def breadth_first(graph: Graph) -> tuple[Node, ...]:
@@ -36,7 +38,18 @@ def labels_between(edges: tuple[Edge, ...]) -> dict[tuple[str, str], str]:
     out: dict[tuple[str, str], list[str]] = {}
     for edge in edges:
         out.setdefault((edge.source, edge.target), []).append(edge.label)
-    return {pair: ", ".join(label for label in labels if label) for pair, labels in out.items()}
+    return {pair: _short(", ".join(label for label in labels if label)) for pair, labels in out.items()}
+
+
+def _short(label: str) -> str:
+    """`0/0, 1/0 +8`: of many symbols the first few, and how many more."""
+    parts = label.split(", ")
+    kept: list[str] = []
+    for part in parts:
+        if kept and len(", ".join([*kept, part])) > LONGEST_LABEL:
+            return f"{', '.join(kept)} +{len(parts) - len(kept)}"
+        kept.append(part)
+    return label
 
 
 class AutomatonPicture:
@@ -48,7 +61,9 @@ class AutomatonPicture:
         self.part = Shown(self.nodes, graph.edges, {}, len(graph.edges), 1.0, graph.edges)
         self.level = 2
         self.cells: dict[tuple[int, int], Cell] = {}
+        self.taken: tuple[str, str] | None = None
         self.at: dict[str, tuple[int, int]] = {}
+        self.spans: dict[str, tuple[int, int]] = {}  # of each state's box: its first column and the one behind it
         self.rows: tuple[tuple[str, ...], ...] = (tuple(n.id for n in self.nodes),)
         self.width = self.height = 0
         self._names = labels_between(graph.edges)
@@ -115,6 +130,7 @@ class AutomatonPicture:
                 self.cells[(x + i, y)] = Cell(character, "", owner.edges if owner else (), 0)
         for i, node in enumerate(self.nodes):
             self._state(node, lefts[i], top, widths[i], inside[node.id])
+            self.spans[node.id] = (lefts[i], lefts[i] + widths[i])
             self.at[node.id] = (lefts[i] + widths[i] // 2, top + 1)
         first = ">" if self.ascii_only else "→"
         self.cells[(0, top + 1)] = Cell(first)

@@ -116,5 +116,24 @@ def compared(
     return tuple(out)
 
 
+def paired(
+    old: str, new: str, language: str = "python", dark: bool = True, coloured: bool = True
+) -> tuple[tuple[CodeLine | None, CodeLine | None], ...]:
+    """Both versions whole, line beside line: what changed stands opposite, None where the other has more lines."""
+    before, after = (tokenised(text, language, dark, coloured) for text in (old, new))
+    matcher = difflib.SequenceMatcher(None, [_text(x) for x in before], [_text(x) for x in after], autojunk=False)
+    out: list[tuple[CodeLine | None, CodeLine | None]] = []
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        change = tag != "equal"
+        for k in range(max(i2 - i1, j2 - j1)):
+            left = before[i1 + k] if i1 + k < i2 else None
+            right = after[j1 + k] if j1 + k < j2 else None
+            if change:
+                left = None if left is None else CodeLine(left.pieces, left.number, "-")
+                right = None if right is None else CodeLine(right.pieces, right.number, "+")
+            out.append((left, right))
+    return tuple(out)
+
+
 def _text(line: CodeLine) -> str:
     return "".join(text for text, _ in line.pieces)

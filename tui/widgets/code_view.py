@@ -1,22 +1,35 @@
-"""Source code, read-only: syntax colours, line numbers, what it was checked against above it, and differences."""
+"""Source code, read-only: syntax colours, line numbers, what is said of it below it, and differences."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from rich.style import Style
 from textual.message import Message
 
-from sessions.artifacts import Program, Verdict
-from tui.widgets.code_lines import CodeLine, compared, tokenised
-from tui.widgets.inks import Piece, clipped
+from tui.widgets.code_lines import CodeLine, compared, paired, tokenised
+from tui.widgets.inks import Piece, clipped, cut
 from tui.widgets.line_widget import LineWidget
 
 LONG_LINE = 60  # a longer one does not push the notes of all others to the right
+TWO_COLUMNS = 96  # from this width on two versions stand beside each other
 _ADDED = Style(bgcolor="#12351f")
 _REMOVED = Style(bgcolor="#43191e")
 _ADDED_LIGHT = Style(bgcolor="#d5f2dc")
 _REMOVED_LIGHT = Style(bgcolor="#fbdcdc")
+
+
+class Said(NamedTuple):
+    """A sentence under the code: something holds, does not hold, is open, or is only to be known."""
+
+    mark: Literal["yes", "no", "open", "note"]
+    text: str
+    short: str | None = ""  # a few words for where there is little room; empty: the sentence, cut; None: nothing
+
+
+_MARKS = {"yes": ("✓ ", "ok  "), "no": ("✗ ", "NO  "), "open": ("? ", "? "), "note": ("· ", "- ")}
 
 
 class CodeView(LineWidget):
@@ -42,50 +55,58 @@ class CodeView(LineWidget):
         super().__init__(name=name, id=id, classes=classes, disabled=disabled)
         self.source, self.old, self.language = "", "", "python"
         self.diff = False
-        self.verdicts: tuple[Verdict, ...] = ()
+        self.names = ("", "")  # of the two versions that are compared
+        self.said: tuple[Said, ...] = ()
         self.notes: dict[int, str] = {}
         self.marks: frozenset[int] = frozenset()
-        self.remarks: tuple[str, ...] = ()
-        self.doubts: tuple[str, ...] = ()
         self.lines: tuple[CodeLine, ...] = ()
+        self.beside: tuple[CodeLine | None, ...] = ()  # of two versions beside each other: the old one's lines
         self.place = self.top = self.left = 0
         self.empty = "no program"
-        self._heading: list[tuple[str, bool | None]] = []
+        self._below: list[tuple[str, bool | None]] = []
 
     def show(
         self,
         source: str,
         language: str = "python",
         *,
-        verdicts: Sequence[Verdict] = (),
+        said: Sequence[Said] = (),
         notes: Mapping[int, str] | None = None,
         marks: Iterable[int] = (),
-        remarks: Sequence[str] = (),
-        doubts: Sequence[str] = (),
         empty: str = "no program",
     ) -> None:
-        """Draw a source text. `verdicts` stand above it, then `remarks`, and `doubts`: sentences on what it leaves out.
+        """Draw a source text; `said` stands below it.
 
         `notes` are short remarks beside lines, counted from 1; `marks` are lines to be seen at once.
         """
         if source != self.source or self.diff:
             self.place = self.top = self.left = 0
         self.source, self.language, self.diff = source, language, False
-        self.verdicts, self.notes, self.empty = tuple(verdicts), dict(notes or {}), empty
-        self.marks, self.remarks, self.doubts = frozenset(marks), tuple(remarks), tuple(doubts)
+        self.said, self.notes, self.empty = tuple(said), dict(notes or {}), empty
+        self.marks = frozenset(marks)
         self._restyle_and_refresh()
 
-    def show_program(self, program: Program) -> None:
-        """Draw a program artifact with its verdicts."""
-        self.show(program.source, program.language, verdicts=program.verdicts)
-
-    def show_diff(self, old: str, new: str, language: str = "python") -> None:
-        """Draw what changed from one text to another, as a unified diff."""
+    def show_diff(
+        self,
+        old: str,
+        new: str,
+        language: str = "python",
+        *,
+        names: tuple[str, str] = ("old", "new"),
+        said: Sequence[Said] = (),
+    ) -> None:
+        """Draw what changed from one text to another: beside each other where there is room, else as a unified diff."""
+        if (old, new) != (self.old, self.source) or not self.diff:
+            self.place = self.top = self.left = 0
         self.source, self.old, self.language, self.diff = new, old, language, True
-        self.verdicts, self.notes, self.marks, self.remarks, self.doubts = (), {}, frozenset(), (), ()
-        self.place = self.top = self.left = 0
+        self.names, self.said, self.notes, self.marks = names, tuple(said), {}, frozenset()
         self.empty = "no differences"
         self._restyle_and_refresh()
+
+    def annotate(self, notes: Mapping[int, str], marks: Iterable[int]) -> None:
+        """Other remarks beside the lines, and other lines marked; only what changes is painted."""
+        self.notes, self.marks = dict(notes), frozenset(marks)
+        self.repaint_changes()
 
     @property
     def line(self) -> int:
@@ -108,24 +129,34 @@ class CodeView(LineWidget):
 
     # ---- painting and keys
 
+    @property
+    def two_columns(self) -> bool:
+        """Whether two versions stand beside each other."""
+        return self.diff and self.size.width >= TWO_COLUMNS
+
     def restyle(self) -> None:
         inks = self.inks()
         coloured = inks.depth not in ("none", "ascii")
-        if self.diff:
+        self.beside = ()
+        if self.two_columns:
+            pairs = paired(self.old, self.source, self.language, inks.dark, coloured)
+            self.beside = tuple(old for old, _ in pairs)
+            self.lines = tuple(new or CodeLine((), 0) for _, new in pairs)
+        elif self.diff:
             self.lines = compared(self.old, self.source, self.language, inks.dark, coloured)
         else:
             self.lines = tokenised(self.source, self.language, inks.dark, coloured) if self.source else ()
-        notes = [
-            *(("-" if inks.depth == "ascii" else "·", text) for text in self.remarks),
-            *(("?", text) for text in self.doubts),
-        ]
-        self._heading = _wrapped_verdicts(self.verdicts, notes, max(20, self.size.width), inks.depth == "ascii")
-        self._heading = self._heading[: max(0, self.size.height // 2)]
+        self._below = wrapped(self.said, max(20, self.size.width), inks.depth == "ascii", self.size.height)
         self._keep_in_view()
 
     @property
+    def _head(self) -> int:
+        """Lines above the code: the names of two versions."""
+        return 1 if self.diff else 0
+
+    @property
     def _room(self) -> int:
-        return max(1, self.size.height - len(self._heading) - 1)
+        return max(1, self.size.height - self._head - len(self._below) - 1)
 
     def _keep_in_view(self) -> bool:
         before = self.top
@@ -145,9 +176,8 @@ class CodeView(LineWidget):
         if self._keep_in_view():
             self.refresh()
         else:
-            head = len(self._heading)
-            gutter = self._gutter + 2
-            rows = [(0, head + p - self.top, gutter, 1) for p in (before, self.place)]
+            gutter = self.size.width if self.beside else self._gutter + 2
+            rows = [(0, self._head + p - self.top, gutter, 1) for p in (before, self.place)]
             self.repaint([*rows, (0, self.size.height - 1, self.size.width, 1)])
         if not quiet:
             self.post_message(self.LineMoved(self, self.line))
@@ -167,8 +197,10 @@ class CodeView(LineWidget):
         if where in steps:
             self._go(self.place + steps[where])
         elif where in ("left", "right"):
-            longest = max((sum(len(t) for t, _ in x.pieces) for x in self.lines), default=0)
-            furthest = max(0, longest - (self.size.width - self._gutter - 2))
+            lines = [*self.lines, *(x for x in self.beside if x is not None)]
+            longest = max((sum(len(t) for t, _ in x.pieces) for x in lines), default=0)
+            width = self.size.width // 2 if self.beside else self.size.width
+            furthest = max(0, longest - (width - self._gutter - 2))
             self.left = max(0, min(furthest, self.left + (8 if where == "right" else -8)))
             self.refresh()
 
@@ -184,29 +216,61 @@ class CodeView(LineWidget):
 
     @property
     def _gutter(self) -> int:
-        return len(str(max((x.number for x in self.lines), default=1))) + (2 if self.diff else 0)
+        lines = [*self.lines, *(x for x in self.beside if x is not None)]
+        return len(str(max((x.number for x in lines), default=1))) + (2 if self.diff else 0)
 
     def pieces(self, y: int) -> list[Piece]:
         inks = self.inks()
         width, height = self.size
         plain = inks.depth == "ascii"
-        if y < len(self._heading):
-            text, holds = self._heading[y]
-            return [(text, inks.dim if holds is None else inks.title)]
         if y == height - 1 and height > 2:
-            shown = f"line {self.line} of {len(self.lines)}" if not self.diff else f"{self.place + 1}/{len(self.lines)}"
-            side = f", column {self.left + 1}" if self.left else ""
-            return [(clipped(shown + side, width, plain), inks.dim)] if self.lines else []
+            return [(clipped(self._footing(), width, plain), inks.dim)] if self.lines else []
+        below = y - (height - 1 - len(self._below))
+        if 0 <= below < len(self._below):
+            text, holds = self._below[below]
+            return [(text, inks.dim if holds is None else inks.title if holds else inks.text)]
+        if y == 0 and self.diff:
+            return self._names()
         if not self.lines:
-            return [(clipped(self.empty, width, plain), inks.dim)] if y == len(self._heading) else []
-        at = self.top + y - len(self._heading)
+            return [(clipped(self.empty, width, plain), inks.dim)] if y == self._head else []
+        at = self.top + y - self._head
         if at >= len(self.lines):
             return []
-        line = self.lines[at]
         here = at == self.place
+        if self.beside:
+            half = (width - 3) // 2
+            old = filled(self._line(self.beside[at], here, half, "-"), half)
+            new = self._line(self.lines[at] if self.lines[at].number else None, here, width - half - 3, "+")
+            return [*old, (" | " if plain else " │ ", inks.dim), *new]
+        return self._line(self.lines[at], here, width, "")
+
+    def _footing(self) -> str:
+        if self.diff and not any(line.change for line in (*self.lines, *(x for x in self.beside if x is not None))):
+            return "no differences"
+        shown = f"line {self.line} of {len(self.lines)}" if not self.diff else f"{self.place + 1}/{len(self.lines)}"
+        return shown + (f", column {self.left + 1}" if self.left else "")
+
+    def _names(self) -> list[Piece]:
+        """The two versions' names over them."""
+        inks, width = self.inks(), self.size.width
+        plain = inks.depth == "ascii"
+        old, new = self.names
+        if self.beside:
+            half = (width - 3) // 2
+            return [(clipped(old, half, plain).ljust(half) + "   " + clipped(new, width - half - 3, plain), inks.title)]
+        room = (width - 7) // 2
+        return [(f"- {clipped(old, room, plain)}  + {clipped(new, room, plain)}", inks.title)]
+
+    def _line(self, line: CodeLine | None, here: bool, width: int, side: str) -> list[Piece]:
+        """A line of code in its place. `side`: of two columns, which change belongs to it."""
+        inks = self.inks()
+        plain = inks.depth == "ascii"
+        if line is None:
+            return []
         digits = self._gutter - (2 if self.diff else 0)
         number = str(line.number) if line.number else ""
-        change = f"{line.change or ' '} " if self.diff else ""
+        changed = line.change or " "
+        change = f"{changed} " if self.diff else ""
         lead: Piece = ((">" if plain else "▸") if here else " ", inks.title)
         marked = line.number in self.marks and line.number > 0
         # Where no line says more than itself, no room is taken for marks.
@@ -218,9 +282,11 @@ class CodeView(LineWidget):
             ground = pair[0] if line.change == "+" else pair[1]
         skipped = 0
         for text, style in line.pieces:
-            cut = text[max(0, self.left - skipped) :] if skipped + len(text) > self.left else ""
+            left = text[max(0, self.left - skipped) :] if skipped + len(text) > self.left else ""
             skipped += len(text)
-            out.append((cut, ground + style))
+            out.append((left, ground + style))
+        if side:
+            return cut(out, width)
         note = self.notes.get(line.number, "") if line.change != "-" else ""
         if note:
             used = sum(len(t) for t, _ in out)
@@ -232,20 +298,40 @@ class CodeView(LineWidget):
         return out
 
 
-def _wrapped_verdicts(
-    verdicts: Sequence[Verdict], notes: Sequence[tuple[str, str]], width: int, plain: bool
-) -> list[tuple[str, bool | None]]:
-    """Each verdict with a mark and a word for how it came out, then what else is said, wrapped; then a rule."""
-    import textwrap
+def filled(pieces: list[Piece], width: int) -> list[Piece]:
+    """The pieces with blanks up to a width."""
+    return [*pieces, (" " * max(0, width - sum(len(text) for text, _ in pieces)), Style())]
 
+
+def wrapped(said: Sequence[Said], width: int, plain: bool, height: int) -> list[tuple[str, bool | None]]:
+    """A rule, then each sentence behind its mark, wrapped; in a low view the short words behind each other.
+
+    The second of each pair: whether the line is one to be seen; None for a rule.
+    """
+    signs = [_MARKS[mark][1 if plain else 0] for mark, *_ in said]
     out: list[tuple[str, bool | None]] = []
-    for verdict in verdicts:
-        mark = ("ok  " if verdict.holds else "NO  ") if plain else ("✓ " if verdict.holds else "✗ ")
-        lines = textwrap.wrap(mark + str(verdict), width, subsequent_indent=" " * len(mark)) or [mark]
-        out.extend((text, verdict.holds) for text in lines)
-    for sign, sentence in notes:
-        lines = textwrap.wrap(f"{sign} {sentence}", width, subsequent_indent="  ")
-        out.extend((text, sign != "?") for text in lines)
-    if out:
-        out.append((("-" if plain else "─") * width, None))
-    return out
+    for sign, (mark, text, _) in zip(signs, said):
+        lines = textwrap.wrap(sign + text, width, subsequent_indent=" " * len(sign)) or [sign]
+        out.extend((line, mark in ("yes", "no")) for line in lines)
+    if len(out) > max(2, height // 5):
+        short: list[str] = []
+        rest: list[tuple[str, bool | None]] = []
+        for sign, (mark, text, words) in zip(signs, said):
+            if words:
+                short.append(sign + words)
+            elif words is not None:
+                rest.append((clipped(sign + text, width, plain), mark in ("yes", "no")))
+        lines = _filled_lines(short, width)
+        out = [*((line, True) for line in lines), *rest][: max(1, height // 2)]
+    return [(("-" if plain else "─") * width, None), *out] if out else []
+
+
+def _filled_lines(words: Sequence[str], width: int) -> list[str]:
+    """The words in as few lines as they need; none is cut in two unless it is longer than a line."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + 3 + len(word) <= width:
+            lines[-1] += f"   {word}"
+        else:
+            lines.append(clipped(word, width))
+    return lines

@@ -53,10 +53,14 @@ class RowTable(LineWidget):
         *,
         empty: str = "no rows",
         marked: Sequence[int] = (),
+        frozen: int = 1,
     ) -> None:
-        """Draw these rows. Sorting, filter and the cursor's place stay when the columns are the same."""
+        """Draw these rows. Sorting, filter and the cursor's place stay when the columns are the same.
+
+        The first `frozen` columns stay when the others scroll.
+        """
         old = self.model
-        self.model = TableRows(columns, rows)
+        self.model = TableRows(columns, rows, frozen)
         self.empty, self.marked = empty, frozenset(marked)
         if old.columns == self.model.columns:
             self.model.sort_column, self.model.reverse = old.sort_column, old.reverse

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from sessions.artifacts import Edge, Graph, Node
-from tui.widgets.automaton_picture import AutomatonPicture
+from tui.widgets.automaton_picture import MOST_ARCS, AutomatonPicture
 from tui.widgets.edge_lines import EdgeMatrix, edge_matrix
 from tui.widgets.graph_layout import LayeredLayout, Shown, shown, thresholds
 from tui.widgets.graph_picture import DENSE, LEVELS, LayeredPicture, styled
@@ -31,6 +31,7 @@ class GraphModel:
         self.folded: frozenset[int] = frozenset()
         self.matrix: bool | None = None  # None: when there are too many edges to draw
         self.selected = ""
+        self.taken: tuple[str, str] | None = None  # of an automaton: the transition to be seen before all others
         self.listed = 0  # on the level of one node: the neighbour under the cursor
         self.inks = Inks()
         self.heatmap = HeatmapPicture()
@@ -52,7 +53,7 @@ class GraphModel:
         for edge in graph.edges:
             self._into.setdefault(edge.target, []).append(edge)
             self._out.setdefault(edge.source, []).append(edge)
-        self._thresholds = thresholds(graph)
+        self._thresholds, self.taken = thresholds(graph), None
         if self.step:  # the deciles move as a discovery goes on: stay near the value, not at its number
             self.step = min(range(len(self._thresholds)), key=lambda i: abs(self._thresholds[i] - before))
         if self.focus is not None and not self.node(self.focus):
@@ -89,8 +90,10 @@ class GraphModel:
     @property
     def shows_matrix(self) -> bool:
         """Whether the edges are drawn as a matrix: asked for, or too many for lines."""
-        if self.automaton or not self.part.edges or self.level in (0, 3):
+        if not self.part.edges or (self.level in (0, 3) and not self.automaton):
             return False
+        if self.automaton:
+            return len({(e.source, e.target) for e in self.graph.edges if e.source != e.target}) > MOST_ARCS
         lines = len(self.part.lines)
         return lines > DENSE if self.matrix is None else self.matrix or lines > MOST_LINES
 
@@ -117,7 +120,7 @@ class GraphModel:
     def picture(self) -> LayeredPicture | AutomatonPicture:
         ascii_only = self.inks.depth == "ascii"
         if self.automaton:
-            key: tuple[Any, ...] = ("automaton", self.selected, ascii_only)
+            key: tuple[Any, ...] = ("automaton", ascii_only)
         else:
             key = (self.level, self.step, self.focus, self.everything, self.folded, self.selected, ascii_only)
         if self._picture is None or self._picture[0] != key:
@@ -129,7 +132,11 @@ class GraphModel:
                 made = LayeredPicture(self.part, self.level, self.selected, ascii_only, self._plans.get(place))
                 self._plans[place] = made.plan
             self._picture = (key, made)
-        return self._picture[1]
+        picture = self._picture[1]
+        picture.selected = self.selected
+        if isinstance(picture, AutomatonPicture):
+            picture.taken = self.taken
+        return picture
 
     # ---- changes a key makes
 
@@ -214,13 +221,22 @@ class GraphModel:
     def _name(self, node: str) -> str:
         return self._nodes[node].label if node in self._nodes else node
 
+    def span(self, x: int) -> tuple[int, int]:
+        """The columns that should be seen of the selected node, whose middle is `x`: of a state its whole box."""
+        picture = self.picture
+        if isinstance(picture, AutomatonPicture) and self.selected in picture.spans:
+            return picture.spans[self.selected]
+        return x - 6, x + 8
+
     # ---- words and lines
 
     def heading(self) -> str:
         """What part of the edges is drawn, and what changed it. (The title is the pane's to say.)"""
         words: list[str] = []
         if self.automaton:
-            words.append(f"{len(self.graph.nodes)} states, {len(self.graph.edges)} transitions")
+            ways = sum(len(edge.label.split(", ")) for edge in self.graph.edges)
+            words.append(f"{len(self.graph.nodes)} states, {ways} transitions")
+            words += ["from the row's state to the column's"] if self.shows_matrix else []
         else:
             if self.compares:
                 words.append(counts(self.graph))

@@ -35,6 +35,7 @@ class Drawn(Protocol):
     part: Shown
     level: int
     selected: str
+    taken: tuple[str, str] | None  # the edge that is bright; None: those of the selected node
     cells: dict[tuple[int, int], Cell]
 
 
@@ -46,6 +47,7 @@ class LayeredPicture:
     ) -> None:
         self.part, self.level, self.selected, self.ascii_only = part, level, selected, ascii_only
         self.plan = plan
+        self.taken: tuple[str, str] | None = None
         self.cells: dict[tuple[int, int], Cell] = {}
         self.at: dict[str, tuple[int, int]] = {}  # node -> column and line of its middle
         self.rows: tuple[tuple[str, ...], ...] = ()
@@ -311,7 +313,12 @@ def styled(picture: Drawn, y: int, left: int, width: int, inks: Inks) -> list[Pi
     dim_minus = style_of(ramp[len(ramp) // 4], None) if coloured else inks.dim
     edges = picture.part.lines
     drawn = edges if picture.level else ()  # a grid has no lines
-    mine = {i for i, e in enumerate(drawn) if picture.selected in (e.source, e.target)}
+    taken = picture.taken
+    mine = {
+        i
+        for i, e in enumerate(drawn)
+        if (picture.selected in (e.source, e.target) if taken is None else taken == (e.source, e.target))
+    }
     nodes = {n.id: n for n in picture.part.nodes}
     largest = max((abs(n.score) for n in picture.part.nodes if n.score is not None), default=0.0) or 1.0
     out: list[Piece] = []

@@ -60,8 +60,28 @@ class GraphView(LineWidget):
         """Select a node without a message (the selection came from another view)."""
         if node != self.model.selected and self.model.node(node) is not None:
             self.model.selected = node
+            self._point_at(node)
             self._keep_in_view()
             self.repaint_changes()
+
+    def take(self, source: str, target: str) -> None:
+        """Of an automaton: this transition has been taken; it is seen before all others, and its target is selected."""
+        self.model.taken = (source, target) if source and target else None
+        if target and self.model.node(target) is not None:
+            self.model.selected = target
+            self._point_at(source, target)
+            self._keep_in_view()
+        self.repaint_changes()
+
+    def _point_at(self, source: str, target: str = "") -> None:
+        """An automaton drawn as a matrix: the cursor goes to the state's row, and to where it goes."""
+        model = self.model
+        if not (model.automaton and model.shows_matrix):
+            return
+        sources, targets = model.edges.sources, [name for name, _ in model.edges.targets]
+        row, column = model.heatmap.cursor
+        row = sources.index(source) if source in sources else row
+        model.heatmap.move(row, targets.index(target) if target in targets else column)
 
     @property
     def selected(self) -> str:
@@ -111,7 +131,8 @@ class GraphView(LineWidget):
         self.top = max(0, min(self.top, max(0, high - height)))
         if place is not None:
             x, y = place
-            self.left = max(min(self.left, max(0, x - 6)), x + 8 - width)
+            first, behind = self.model.span(x)
+            self.left = max(min(self.left, max(0, first)), behind - width)
             self.top = max(min(self.top, max(0, y - 1)), y + 3 - height)
             self.left, self.top = max(0, self.left), max(0, self.top)
 

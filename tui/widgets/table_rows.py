@@ -31,8 +31,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 class TableRows:
     """The rows, an order over them, and how each cell is written. `order[i]` is the row drawn i-th."""
 
-    def __init__(self, columns: Sequence[Column] = (), rows: Sequence[Row] = ()) -> None:
+    def __init__(self, columns: Sequence[Column] = (), rows: Sequence[Row] = (), frozen: int = 1) -> None:
         self.columns, self.rows = tuple(columns), rows
+        self.frozen = frozen  # so many columns are always drawn; of several none gives way
         self.sort_column: int | None = None
         self.reverse = False
         self.filter_text = ""
@@ -114,7 +115,8 @@ class TableRows:
         """Column widths for a pane: natural if they fit, else the widest text columns give way, down to 12."""
         widths = list(self.widths)
         while widths and sum(widths) + 2 * (len(widths) - 1) > width:
-            texts = [i for i in range(len(widths)) if widths[i] > NARROWEST and not self.numeric(i)]
+            first = self.frozen if self.frozen > 1 else 0
+            texts = [i for i in range(first, len(widths)) if widths[i] > NARROWEST and not self.numeric(i)]
             if not texts:
                 break
             widest = max(texts, key=lambda i: widths[i])
@@ -127,9 +129,9 @@ class TableRows:
         return tuple(widths)
 
     def columns_in(self, width: int, skipped: int = 0) -> tuple[int, ...]:
-        """The columns drawn in a pane: the first always, then those after the `skipped` ones that begin in it."""
+        """The columns drawn in a pane: the frozen ones always, then those after the `skipped` that begin in it."""
         widths = self.layout(width)
-        drawn = [0, *range(1 + skipped, len(widths))] if widths else []
+        drawn = [*range(min(self.frozen, len(widths))), *range(self.frozen + skipped, len(widths))]
         used, out = 0, []
         for column in drawn:
             if used >= width:
@@ -142,10 +144,10 @@ class TableRows:
         """How many columns must be skipped for the last one to be whole; 0 when all fit."""
         widths = self.layout(width)
         for skipped in range(len(widths)):
-            kept = [0, *range(1 + skipped, len(widths))]
+            kept = [*range(min(self.frozen, len(widths))), *range(self.frozen + skipped, len(widths))]
             if sum(widths[c] + 2 for c in kept) - 2 <= width:
                 return skipped
-        return max(0, len(widths) - 2)
+        return max(0, len(widths) - self.frozen - 1)
 
     def line(self, index: int, width: int, skipped: int = 0, ascii_only: bool = False) -> str:
         """Row `index` of the given rows as one line of text."""

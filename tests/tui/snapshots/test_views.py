@@ -118,5 +118,5 @@ async def test_circuit_in_other_detail(opened: Opened, same_picture: Compare, le
 @pytest.mark.parametrize("part", ["automaton", "states"])
 async def test_other_parts_of_a_program(opened: Opened, same_picture: Compare, part: str) -> None:
     async with opened(content.investigation(), **CHOSEN["program"]) as (bench, pilot):
-        await at_rest(pilot, KEYS["program"], *{"automaton": "v", "states": "vv"}[part])
+        await at_rest(pilot, KEYS["program"], *{"states": "v", "automaton": "vv"}[part])
         same_picture(bench.app)

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessions.artifacts import Curve, Points, Series
+from tui.widgets.code_lines import paired
 from tui.widgets.inks import Inks
+from tui.widgets.lattice import Lattice
 from tui.widgets.plot import SeriesPicture
 from tui.widgets.plot_frame import DotCanvas, nice_ticks, tick_text
-from tui.widgets.scatter import PointsPicture
+from tui.widgets.points_picture import PointsPicture
 from tui.widgets.token_picture import blocks, lines, row_of, visible
 
 CLEAN = ("<bos>", " The", " war", " lasted", " from", " 17", "32", " to")
@@ -185,3 +187,48 @@ def test_points_without_a_finite_one_say_so():
     picture.points = Points(title="", xy=np.full((3, 2), np.nan))
     picture.prepare()
     assert "points" in text(picture)[0] or "plot" in text(picture)[0]
+
+
+def test_the_lattice_is_drawn_where_its_points_are():
+    picture = PointsPicture()
+    picture.inks, picture.size = Inks(depth="ascii"), (60, 20)
+    lattice = {"origin": [0.0, 0.0], "basis": [[1.0, 0.0], [0.0, 2.0]]}
+    xy = np.array([[0.0, 0.0], [4.0, 4.0]])
+    picture.take(Points(title="states", xy=xy, facts={"lattice": lattice}))
+    picture.prepare()
+    body = [line[picture._left + 1 :] for line in text(picture)[1 : 1 + picture._room[1]]]
+    drawn = {(x, y) for y, line in enumerate(body) for x, glyph in enumerate(line) if glyph in ".o"}
+    wanted = {picture._cell_of(float(i), float(2 * j)) for i in range(5) for j in range(3)}
+    assert drawn == wanted
+    picture.shows_lattice = False
+    picture.prepare()
+    assert "." not in "".join(line[picture._left + 1 :] for line in text(picture)[1 : 1 + picture._room[1]])
+
+
+@given(
+    st.lists(st.floats(-3, 3), min_size=4, max_size=4).filter(lambda b: abs(b[0] * b[3] - b[1] * b[2]) > 0.3),
+    st.lists(st.floats(-5, 5), min_size=2, max_size=2),
+)
+def test_all_points_of_a_lattice_in_a_box_are_found(basis, origin):
+    lattice = Lattice(np.array(origin), np.array(basis).reshape(2, 2))
+    box = ((-2.0, -3.0), (4.0, 1.0))
+    found = lattice.within(box, (0, 1), most=10_000)
+    steps = range(-60, 61)  # far enough: the shortest combination that leads out of the box is longer than 0.05
+    every = np.array([[i, j] for i in steps for j in steps]) @ lattice.basis + lattice.origin
+    inside = every[((every >= np.array(box[0])) & (every <= np.array(box[1]))).all(axis=1)]
+    rounded = {tuple(np.round(p, 6)) for p in found}
+    assert {tuple(np.round(p, 6)) for p in inside} <= rounded
+    assert all((p >= np.array(box[0]) - 1e-6).all() and (p <= np.array(box[1]) + 1e-6).all() for p in found)
+
+
+def test_a_lattice_too_fine_to_be_seen_is_not_drawn():
+    assert Lattice(np.zeros(2), np.eye(2) * 1e-3).within(((0.0, 0.0), (1.0, 1.0)), (0, 1), most=500) is None
+    assert Lattice(np.zeros(2), np.ones((3, 2))).within(((0.0, 0.0), (1.0, 1.0)), (0, 1), most=500) is None
+
+
+def test_two_versions_stand_beside_each_other_line_by_line():
+    old, new = "a\nb\nc\nd", "a\nx\ny\nd"
+    pairs = paired(old, new + "\ne")
+    words = [tuple("".join(t for t, _ in line.pieces) if line else None for line in pair) for pair in pairs]
+    assert words == [("a", "a"), ("b", "x"), ("c", "y"), ("d", "d"), (None, "e")]
+    assert [(p.change if p else None, q.change if q else None) for p, q in pairs][1] == ("-", "+")
