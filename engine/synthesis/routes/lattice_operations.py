@@ -15,6 +15,8 @@ from sessions.errors import CallError, IwbError
 if TYPE_CHECKING:
     from engine.models.protocols import RecurrentModel
     from engine.synthesis.lattices.reduction import Lattice
+    from engine.synthesis.routes.affine_fit import Sequences
+    from engine.synthesis.routes.state_lattice import LatticeUsed, States
 
 SEQUENCES = 2_000  # random input sequences whose hidden states are looked at
 MOST_POINTS = 2_000  # hidden states drawn
@@ -40,26 +42,22 @@ def lattice(params: LatticeParams, ctx: Context) -> Sequence[AnyArtifact]:
     model = ctx.rnn(params.model)
     x = Domain(model.inputs, model.low, model.high, model.length).sample(SEQUENCES, ctx.rng)
     hidden = observed(model, x)[0]
-    found, method = _found(model, params.method, x, hidden.reshape(-1, model.hidden), ctx)
-    time = np.tile(np.arange(1, model.length + 1), SEQUENCES)
-    facts = _facts(found, method, hidden.reshape(-1, model.hidden))
+    found, method = _found(model, params.method, x, hidden, ctx)
+    facts = _facts(found, method, hidden)
     facts["inputs"] = f"{SEQUENCES:,} random sequences of {model.low}..{model.high}, length {model.length}"
     title = model.handle.title
-    return _points(found, hidden.reshape(-1, model.hidden), time, title, facts), _table(found, title, facts)
+    return _points(found, hidden, title, facts), _table(found.lattice, title, facts)
 
 
-def _found(
-    model: RecurrentModel, method: str, x: Any, points: np.ndarray[Any, np.dtype[np.float64]], ctx: Context
-) -> tuple[Lattice, str]:
-    from engine.synthesis.lattices.gcd import gcd_lattice
-    from engine.synthesis.lattices.linear import linear_lattice
+def _found(model: RecurrentModel, method: str, x: Sequences, hidden: States, ctx: Context) -> tuple[LatticeUsed, str]:
     from engine.synthesis.routes.affine_fit import affine_network
+    from engine.synthesis.routes.state_lattice import lattice_of_states, lattice_of_update
 
     affine = affine_network(model, x) if method != "volumes" else "not looked at"
     if not isinstance(affine, str):
-        lattice = linear_lattice(affine.update, affine.driven, points, 2 * model.hidden)
+        found = lattice_of_update(affine)
         ctx.progress(1, 1)
-        return lattice, f"columns W^k V of the update; {affine.source}"
+        return found, f"columns W^k V of the update; {affine.source}"
     if method == "update":
         raise IwbError(affine, model.handle.title, "method=volumes needs no affine update")
     if model.hidden > MOST_HIDDEN:
@@ -68,43 +66,46 @@ def _found(
             "synthesis.lattice",
             "choose a network with fewer" if method == "volumes" else f"its update has none either: {affine}",
         )
-    return gcd_lattice(points, ctx.rng, ctx.progress), "greatest common divisor of volumes"
+    return lattice_of_states(hidden, ctx.rng, ctx.progress), "greatest common divisor of volumes"
 
 
-def _facts(lattice: Lattice, method: str, points: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
+def _facts(found: LatticeUsed, method: str, hidden: States) -> dict[str, Any]:
     from engine.synthesis.lattices.description_length import EPS, description_length, unexplained
 
-    left = np.linalg.norm(lattice.residual(points), axis=1)
-    shortest = float(np.linalg.norm(lattice.basis, axis=1).min())
-    k = lattice.nearest(points)
+    lattice, settled, residual, k = found
+    points = hidden[:, settled:].reshape(-1, hidden.shape[2])
+    spans = zip(k[:, settled:].min(axis=(0, 1)), k[:, settled:].max(axis=(0, 1)))
     return {
         "method": method,
         "unit cell": lattice.volume,
-        "distance from the lattice": f"{np.sqrt((left**2).mean()) / shortest:.2g} of its shortest vector (rms)",
+        "distance from the lattice": f"{residual:.2g} of its shortest vector (rms)",
+        "counted from position": settled + 1,
         "description length": description_length(points, lattice),
         "description length without": unexplained(points),
         "description length is": f"mean log(1 + |k|^2) + mean log(1 + (residual / {EPS:g})^2)",
-        "integer coordinates": ", ".join(f"{low}..{high}" for low, high in zip(k.min(axis=0), k.max(axis=0))),
+        "integer coordinates": ", ".join(f"{low}..{high}" for low, high in spans),
         "origin": [float(v) for v in lattice.offset],
     }
 
 
-def _points(lattice: Lattice, points: Any, time: Any, title: str, facts: dict[str, Any]) -> Points:
+def _points(found: LatticeUsed, hidden: States, title: str, facts: dict[str, Any]) -> Points:
     from engine.synthesis.lattices.drawing import axes_of, drawn
     from engine.synthesis.routes.drawing import projected
 
+    count, length, size = hidden.shape
+    points, time = hidden.reshape(-1, size), np.tile(np.arange(1, length + 1), count)
     xy, names = projected(points, time)
     plane, centre, _ = axes_of(points)
     chosen = np.unique(np.linspace(0, len(points) - 1, min(len(points), MOST_POINTS)).astype(np.int64))
-    k = lattice.nearest(points)
+    k = found.coordinates.reshape(len(points), -1)
     return Points(
         title=f"Lattice of {title}",
-        summary=f"{len(lattice.basis)} basis vectors; hidden states are {facts['distance from the lattice']} off",
+        summary=f"{len(found.lattice.basis)} basis vectors; hidden states are {facts['distance from the lattice']} off",
         xy=xy[chosen],
         labels=tuple(f"k = {', '.join(map(str, k[one]))}, after {time[one]} inputs" for one in chosen),
         colour=k[chosen, 0].astype(np.float64),
         axis_names=names,
-        facts=facts | {"lattice": drawn(lattice, plane, centre), "colour": "first integer coordinate"},
+        facts=facts | {"lattice": drawn(found.lattice, plane, centre), "colour": "first integer coordinate"},
     )
 
 

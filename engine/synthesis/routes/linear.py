@@ -15,10 +15,7 @@ from jaxtyping import Float, Int
 
 from engine.models.protocols import RecurrentModel
 from engine.synthesis.checks.agreement import network_outputs
-from engine.synthesis.lattices.gcd import gcd_lattice
-from engine.synthesis.lattices.linear import linear_lattice
 from engine.synthesis.lattices.realization import Response, realized
-from engine.synthesis.lattices.reduction import Lattice
 from engine.synthesis.lattices.shortest import shortest
 from engine.synthesis.lattices.systems import System, loop_of
 from engine.synthesis.programs.emission import description_length, emit_loop
@@ -26,20 +23,15 @@ from engine.synthesis.programs.loop import Loop
 from engine.synthesis.routes.affine_fit import AffineNetwork, affine_network, observed
 from engine.synthesis.routes.linear_rows import RowsFound, rows_found
 from engine.synthesis.routes.observed_response import observed_response
+from engine.synthesis.routes.state_lattice import LatticeUsed, lattice_of_states, lattice_of_update
 from sessions.errors import IwbError
+
+__all__ = ["LatticeUsed", "LinearLoops", "RowsFound", "linear_loops"]
 
 Sequences = Int[np.ndarray[Any, Any], "sequence pos value"]
 KEPT, FEW = 24, 6  # shortest systems that are written out to compare their texts; of 4 states and more, fewer
 MOST_HIDDEN = 3  # hidden numbers for which a lattice is told from states alone
 NEAR = 0.25  # a response this near to an integer counts as it; the loop is held against the network afterwards
-
-
-class LatticeUsed(NamedTuple):
-    """The lattice on which the hidden states lie, with what a picture needs."""
-
-    lattice: Lattice
-    residual: float  # root mean square distance of the states from it, in units of its shortest vector
-    coordinates: Int[np.ndarray[Any, Any], "sequence pos vector"]
 
 
 class LinearLoops(NamedTuple):
@@ -60,7 +52,7 @@ def linear_loops(model: RecurrentModel, x: Sequences, *, bent: bool = True) -> L
     which costs seconds."""
     found = affine_network(model, x)
     if isinstance(found, str):
-        lattice = lattice_of_states(observed(model, x)[0]) if bent else None
+        lattice = _told_from_states(observed(model, x)[0]) if bent else None
         return _from_outputs(model, x, LinearLoops((), found, "", lattice))
     lattice = _lattice(found)
     response = _rounded(found, x.shape[1])
@@ -151,28 +143,17 @@ def _written(systems: list[System]) -> list[Loop]:
 
 
 def _lattice(network: AffineNetwork) -> LatticeUsed | None:
-    points = network.hidden.reshape(-1, network.hidden.shape[2])
     try:
-        lattice = linear_lattice(network.update, network.driven, points, 2 * len(network.bias))
+        return lattice_of_update(network)
     except IwbError:
-        return lattice_of_states(network.hidden)
-    return _used(lattice, network.hidden)
+        return _told_from_states(network.hidden)
 
 
-def lattice_of_states(hidden: Float[np.ndarray[Any, Any], "sequence pos hidden"]) -> LatticeUsed | None:
-    """The lattice on which the states of a small network lie, whatever its update is, told from the states alone (the
-    GCD finder); None where there is none, or with more than three hidden numbers, where points are too far apart."""
+def _told_from_states(hidden: Float[np.ndarray[Any, Any], "sequence pos hidden"]) -> LatticeUsed | None:
+    """None where there is no lattice, or more than three hidden numbers: then points are too far apart."""
     if hidden.shape[2] > MOST_HIDDEN:
         return None
     try:
-        return _used(gcd_lattice(hidden.reshape(-1, hidden.shape[2]), np.random.default_rng(0)), hidden)
+        return lattice_of_states(hidden, np.random.default_rng(0))
     except IwbError:
         return None
-
-
-def _used(lattice: Lattice, hidden: Float[np.ndarray[Any, Any], "sequence pos hidden"]) -> LatticeUsed:
-    points = hidden.reshape(-1, hidden.shape[2])
-    left = np.linalg.norm(lattice.residual(points), axis=1)
-    shortest_vector = float(np.linalg.norm(lattice.basis, axis=1).min())
-    k = lattice.nearest(points).reshape(*hidden.shape[:2], -1)
-    return LatticeUsed(lattice, float(np.sqrt((left**2).mean()) / shortest_vector), k)

@@ -127,6 +127,15 @@ def test_a_bias_that_only_the_start_lacks_is_a_constant() -> None:
     assert "y = x + 2\n" in emit_loop(found.loops[0], "")
 
 
+def test_states_before_a_forgotten_bias_has_settled_are_not_counted() -> None:
+    w, v, _ = delays(4)
+    model = network(w, v, np.array([0.31, 0.17, -0.41, 0.23]), np.ones((1, 4)), np.array([0.2]), noise=1e-5)
+    lattice = linear_loops(model, sampled(0, 99, 12)).lattice
+    assert lattice is not None
+    assert lattice.settled == 4
+    assert lattice.residual < 0.05
+
+
 def test_what_alternates_by_itself_needs_one_state() -> None:
     found = linear_loops(
         network(-np.eye(1), np.zeros((1, 1)), np.ones(1), np.ones((1, 1)), np.zeros(1)), sampled(0, 1, 10)
