@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from engine.synthesis.formulas.bank import ARITHMETIC, BITS, ORDER, SYMBOLS, Bank
-from engine.synthesis.formulas.conditional import Guards, conditional
+from engine.synthesis.formulas.conditional import FULL, LARGEST_GUARD, conditional
 from engine.synthesis.formulas.covering import covering
 from engine.synthesis.formulas.decision_list import decision_list
 from engine.synthesis.formulas.enumeration import Budget
 from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.formulas.guards import Guards
 from engine.synthesis.formulas.outermost import Outermost
 from engine.synthesis.formulas.table import Column, Indices, RefutedError, Table
 from engine.synthesis.formulas.tidy import tidied
@@ -83,7 +84,7 @@ class _Candidates:
             search = Outermost(bank, self.y)
             formula = _within(bank, search, self.y, self.budget.work // FAMILIES)
             yield from self._made(formula, "enumeration", (bank.work + search.work) // bank.count)
-        guards = Guards.of(mixed)
+        guards = Guards.of(mixed, LARGEST_GUARD, FULL.guards)
         yield from self._made(covering(guards, self.y), "covering", len(guards.masks))
         ordered = decision_list([ranks, mixed], self.y, work=self.budget.work // FAMILIES)
         yield from self._made(ordered, "decision list", len(mixed.seen))

@@ -1,57 +1,43 @@
 """`A if guard else B`, and `A if guard else B if other else C`: pieces from a bank, or linear, either side of a guard.
 
-A guard is a comparison of two small expressions, or a bit (`x`, `x % 2`, `x & k`). All guards are
-tried at once: an expression's hash over the rows of every guard is one matrix product.
+All guards are tried at once: an expression's hash over the rows of every guard is one matrix product. First with few,
+short pieces; of the guards on one side of which there is one, the other side is looked for among many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from engine.synthesis.formulas.bank import Bank, Columns
-from engine.synthesis.formulas.expressions import BITWISE, Expression, size
+from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.formulas.guards import Guards, Mask, Masks
 from engine.synthesis.formulas.linear import linear
 
 Column = Int[np.ndarray[Any, Any], " row"]
-Masks = Bool[np.ndarray[Any, Any], "guard row"]
-Mask = Bool[np.ndarray[Any, Any], " row"]
 Product = Float[np.ndarray[Any, Any], "guard column"]
 
 AT_ONCE = 4_000_000  # numbers of one matrix product
-MOST_GUARDS = 1_500
-MOST_COLUMNS = 10_000  # expressions that are pieces
-NESTED = 24  # first guards after which a second one is looked for, of so many
-NESTED_GUARDS = 500
-NESTED_COLUMNS = 2_000
-THRESHOLDS = 48  # values of a variable that it is compared with, whatever the bank's constants are
+LARGEST_GUARD = 7
+
+
+class _Effort(NamedTuple):
+    """How many guards are tried with how many short pieces, and how many of them then with how many."""
+
+    guards: int
+    short: int
+    promising: int
+    pieces: int
+
+
+FULL = _Effort(6_000, 1_000, 400, 10_000)
+NESTED = _Effort(3_000, 300, 60, 2_000)
+BEGUN = 24  # guards after which a second one is looked for
+BOTH_LINEAR = 150  # guards with linear pieces on both sides, the first ones
 ENOUGH = 2  # rows more than a linear piece has coefficients
-
-
-class Guards(NamedTuple):
-    """Conditions that hold on some rows and not on others, short ones first."""
-
-    masks: Masks
-    expressions: tuple[Expression, ...]
-
-    @classmethod
-    def of(cls, bank: Bank, largest_side: int = 3, most: int = MOST_GUARDS) -> Guards:
-        """Each set of rows (or its complement) once: the two sides may be exchanged."""
-        found: dict[bytes, tuple[Mask, Expression]] = {}
-        for mask, expression in sorted(_guards(bank, largest_side), key=lambda one: size(one[1])):
-            key = min(mask.tobytes(), (~mask).tobytes())
-            if mask.any() and not mask.all() and key not in found:
-                found[key] = (mask, expression)
-        kept = list(found.values())[:most]
-        masks = np.stack([mask for mask, _ in kept]) if kept else np.zeros((0, bank.count), dtype=bool)
-        return cls(masks, tuple(expression for _, expression in kept))
-
-    def some(self, numbers: Sequence[int]) -> Guards:
-        return Guards(self.masks[list(numbers)], tuple(self.expressions[k] for k in numbers))
 
 
 class Pieces:
@@ -69,11 +55,15 @@ class Pieces:
 
     def match(self, hashed: Float[np.ndarray[Any, Any], " column"], wanted: Column, mask: Mask) -> Expression | None:
         """The smallest that gives the wanted numbers on those rows; `hashed` are all expressions' hashes there."""
-        target = float(wanted[mask] @ self.factors[mask])
-        for index in np.flatnonzero(hashed == target):
-            if (self.columns[index, mask] == wanted[mask]).all():
-                return self.bank.expression(*self.places[int(index)])
-        return None
+        if not mask.any():
+            return None
+        y = wanted[mask]
+        constant: Expression | None = ("const", int(y[0])) if (y == y[0]).all() else None
+        for index in np.flatnonzero(hashed == float(y @ self.factors[mask])):
+            if (self.columns[index, mask] == y).all():
+                found = self.bank.expression(*self.places[int(index)])
+                return found if constant is None or size(found) <= size(constant) else constant
+        return constant
 
     def hashes(self, masks: Masks) -> Product:
         hashed: Product = (self.factors * masks) @ self.numbers.T
@@ -88,19 +78,21 @@ class Sides(NamedTuple):
     otherwise: Expression | None
 
 
-def conditional(bank: Bank, wanted: Columns, *, largest_side: int = 3, nested: bool = False) -> dict[int, Expression]:
+def conditional(bank: Bank, wanted: Columns, *, nested: bool = False) -> dict[int, Expression]:
     """For each wanted column, the smallest conditional over the bank's rows.
 
     With `nested`, a side that no expression gives may be a conditional itself. A column that no guard splits into
     pieces is absent.
     """
-    guards = Guards.of(bank, largest_side)
-    pieces = Pieces(bank, MOST_COLUMNS)
+    guards = Guards.of(bank, LARGEST_GUARD, FULL.guards)
+    short, pieces = Pieces(bank, FULL.short), Pieces(bank, FULL.pieces)
+    few = (Pieces(bank, NESTED.short), Pieces(bank, NESTED.pieces))
     found: dict[int, Expression] = {}
-    for k, sides in _sides(pieces, guards, wanted).items():
+    for k, y in enumerate(wanted):
+        sides = _sides((short, pieces), guards, y, FULL.promising)
         best = _smallest(_whole(guards, sides))
         if best is None and nested:
-            best = _smallest(_nested(bank, guards, sides, wanted[k]))
+            best = _smallest(_nested(few, guards, sides, y))
         if best is not None:
             found[k] = best
     return found
@@ -116,52 +108,72 @@ def _whole(guards: Guards, sides: Sequence[Sides]) -> Iterator[Expression]:
             yield ("if", guards.expressions[side.guard], side.then, side.otherwise)
 
 
-def _nested(bank: Bank, guards: Guards, sides: Sequence[Sides], wanted: Column) -> Iterator[Expression]:
+def _nested(few: tuple[Pieces, Pieces], guards: Guards, sides: Sequence[Sides], wanted: Column) -> Iterator[Expression]:
     """One side is a piece, the other one conditional; the guards that settle most rows by short pieces first."""
     half_done = [side for side in sides if (side.then is None) != (side.otherwise is None)]
-
-    def rest(side: Sides) -> Mask:
-        mask: Mask = guards.masks[side.guard] ^ (side.then is not None)
-        return mask
-
-    def promise(side: Sides) -> float:
-        known = side.then or side.otherwise
-        assert known is not None
-        return size(known) + size(guards.expressions[side.guard]) + 8 * float(rest(side).mean())
-
-    few = Pieces(bank, NESTED_COLUMNS)
-    for side in sorted(half_done, key=promise)[:NESTED]:
-        left = rest(side)
-        inner = guards.masks & left
+    half_done.sort(key=lambda side: _cost(guards, side) + 8 * float(_rest(guards, side).mean()))
+    for side in half_done[:BEGUN]:
+        left = _rest(guards, side)
+        inner = guards.masks[: NESTED.guards] & left
         proper = np.flatnonzero(inner.any(axis=1) & (inner != left).any(axis=1))
-        some = guards.some(proper[:NESTED_GUARDS].tolist())
-        best = _smallest(_whole(some, _sides(few, some, wanted[None], left)[0]))
+        some = guards.some(proper.tolist())
+        best = _smallest(_whole(some, _sides(few, some, wanted, NESTED.promising, left)))
         if best is not None:
             yield ("if", guards.expressions[side.guard], side.then or best, side.otherwise or best)
 
 
-def _sides(pieces: Pieces, guards: Guards, wanted: Columns, within: Mask | None = None) -> dict[int, list[Sides]]:
-    """For each wanted column and guard the smallest piece on either side, within some rows only if so asked."""
-    count = len(wanted)
-    found: dict[int, list[Sides]] = {k: [] for k in range(count)}
-    rows = np.ones(pieces.bank.count, dtype=bool) if within is None else within
+def _rest(guards: Guards, side: Sides) -> Mask:
+    """The rows that a guard with a piece on one side leaves to be given."""
+    mask: Mask = guards.masks[side.guard] ^ (side.then is not None)
+    return mask
+
+
+def _cost(guards: Guards, side: Sides) -> int:
+    return size(guards.expressions[side.guard]) + sum(size(e) for e in (side.then, side.otherwise) if e is not None)
+
+
+def _sides(
+    pieces: tuple[Pieces, Pieces], guards: Guards, wanted: Column, promising: int, within: Mask | None = None
+) -> list[Sides]:
+    """For the guards with a short piece on some side the smallest pieces on both, within some rows only if so asked."""
+    short, many = pieces
+    rows = np.ones(len(wanted), dtype=bool) if within is None else within
+    fits = _Linear(short.bank, wanted)
+    first = [
+        Sides(number, then, other)
+        for number, then, other in _matched(short, guards, range(len(guards.masks)), wanted, rows)
+        if then is not None or other is not None
+    ]
+    first.sort(key=lambda side: (side.then is None or side.otherwise is None, _cost(guards, side)))
+    chosen = first[:promising]
+    found = []
+    for number, then, other in _matched(many, guards, [side.guard for side in chosen], wanted, rows):
+        mask = guards.masks[number] & rows
+        found.append(Sides(number, then or fits.on(mask), other or fits.on(rows & ~mask)))
+    for number in range(min(BOTH_LINEAR, len(guards.masks))):
+        mask = guards.masks[number] & rows
+        then = fits.on(mask)
+        other = fits.on(rows & ~mask) if then is not None else None
+        if then is not None and other is not None:
+            found.append(Sides(number, then, other))
+    return found
+
+
+def _matched(
+    pieces: Pieces, guards: Guards, numbers: Sequence[int], wanted: Column, rows: Mask
+) -> Iterator[tuple[int, Expression | None, Expression | None]]:
+    """Each guard with the smallest piece on either side."""
     everywhere = pieces.hashes(rows[None])[0]
     stride = max(1, AT_ONCE // max(len(pieces.columns), 1))
-    fits = [_Linear(pieces.bank, y) for y in wanted]
-    for start in range(0, len(guards.masks), stride):
-        masks = guards.masks[start : start + stride] & rows
-        hashed = pieces.hashes(masks)
-        for number, mask in enumerate(masks):
-            here = hashed[number]
-            for k, y in enumerate(wanted):
-                then = pieces.match(here, y, mask)
-                other = pieces.match(everywhere - here, y, rows & ~mask)
-                if (then is None) != (other is None):  # one piece is there: is the other one linear?
-                    then = then or fits[k].on(mask)
-                    other = other or fits[k].on(rows & ~mask)
-                if then is not None or other is not None:
-                    found[k].append(Sides(start + number, then, other))
-    return found
+    for start in range(0, len(numbers), stride):
+        some = list(numbers[start : start + stride])
+        masks = guards.masks[some] & rows
+        for number, mask, here in zip(some, masks, pieces.hashes(masks), strict=True):
+            yield (
+                number,
+                pieces.match(here, wanted, mask),
+                pieces.match(everywhere - here, wanted, rows & ~mask),
+            )
 
 
 class _Linear:
@@ -181,26 +193,3 @@ class _Linear:
         if key not in self.known:
             self.known[key] = linear(self.rows[mask], self.names, self.wanted[mask])
         return self.known[key]
-
-
-def _guards(bank: Bank, largest_side: int) -> Iterator[tuple[Mask, Expression]]:
-    """The bank itself has no use for conditions: as a number, `k < 0` may be written shorter than as a comparison."""
-    small = [s for s in sorted(bank.levels) if s <= largest_side]
-    for total in small:
-        columns = bank.levels[total].columns
-        for k in np.flatnonzero(((columns == 0) | (columns == 1)).all(axis=1)):
-            expression = bank.expression(total, int(k))
-            if expression[0] in ("var", "%", *BITWISE):
-                yield columns[k] == 1, expression
-    for left_size, right_size in product(small, small):
-        if left_size + right_size > largest_side + 1:
-            continue
-        for i, left in enumerate(bank.levels[left_size].columns):
-            for j, right in enumerate(bank.levels[right_size].columns):
-                for symbol, mask in (("<", left < right), ("==", left == right)):
-                    yield mask, (symbol, bank.expression(left_size, i), bank.expression(right_size, j))
-    for name, column in bank.variables():
-        values = np.unique(column)
-        for value in values.tolist() if len(values) <= THRESHOLDS else ():
-            yield column < value, ("<", ("var", name), ("const", value))
-            yield column == value, ("==", ("var", name), ("const", value))

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from engine.synthesis.formulas.conditional import Guards
-from engine.synthesis.formulas.expressions import COMPARISONS, Expression, size
+from engine.synthesis.formulas.expressions import Expression, size
+from engine.synthesis.formulas.guards import Guards, opposite
 
 Column = Int[np.ndarray[Any, Any], " row"]
 Masks = Bool[np.ndarray[Any, Any], "condition row"]
 
 BEGUN = 48  # conditions that a cover is begun with
 MOST_PARTS = 12
-_OPPOSITE = {"==": "!=", "!=": "=="}
 
 
 def covering(guards: Guards, wanted: Column) -> Expression | None:
@@ -37,20 +36,6 @@ def covering(guards: Guards, wanted: Column) -> Expression | None:
                 joined = (symbol, joined, expressions[number])
             candidates.append(joined)
     return min(candidates, key=size, default=None)
-
-
-def opposite(condition: Expression) -> Expression:
-    """The condition that holds where this one does not, for a comparison or an expression that is 0 or 1."""
-    match condition:
-        case ("<", left, right):
-            return ("<=", right, left)
-        case ("<=", left, right):
-            return ("<", right, left)
-        case ("^", left, right):  # of bits
-            return ("==", left, right)
-        case (symbol, left, right) if symbol in COMPARISONS:
-            return (_OPPOSITE[symbol], left, right)
-    return ("-", ("const", 1), condition)
 
 
 def _covers(
