@@ -46,12 +46,14 @@ def judge(
     seed: int,
     *,
     give_up: bool = False,
+    fresh: int = FRESH,
     tick: Callable[[], None] | None = None,
 ) -> Judged:
-    """Judge one network. `give_up`: stop after the first chunk with a mistake. `tick` is called between chunks."""
+    """Judge one network. `give_up`: stop after the first chunk with a mistake. `fresh`: random sequences, if there are
+    too many to try all. `tick` is called between chunks."""
     right, tested, worst = 0, 0, 0.0
     with torch.no_grad():
-        for x in trials(task, seed):
+        for x in trials(task, seed, fresh):
             y = unroll(weights, torch.tensor(x, dtype=torch.float32))[1].numpy()
             error = np.abs(y - task.target(x)).reshape(len(x), -1).max(axis=1)
             right += int((error < 0.5).sum())
@@ -64,13 +66,13 @@ def judge(
     return Judged(right, tested, task.domain <= MOST, worst)
 
 
-def trials(task: Task, seed: int) -> Iterator[Sequences]:
+def trials(task: Task, seed: int, fresh: int = FRESH) -> Iterator[Sequences]:
     """The sequences to judge on, in chunks; fresh ones have seeds of their own."""
     if task.domain <= MOST:
         yield from Domain(task.inputs, task.low, task.high, task.length).chunks(CHUNK)
         return
     yield awkward(task, seed)
-    for chunk in range(FRESH // CHUNK):
+    for chunk in range(-(-fresh // CHUNK)):
         yield task.sequences(CHUNK, 1_000_003 * (seed + 1) + chunk)
 
 

@@ -8,7 +8,8 @@ import torch
 from engine.models.rnn import RnnConfig
 from engine.synthesis.tasks.benchmark import task
 from engine.synthesis.training.batched import Recipe, Trained, Training, _clip_each, adam, initial, train
-from engine.synthesis.training.zoo import PLANS, automaton_size, draw, exactness
+from engine.synthesis.training.judging import judge
+from engine.synthesis.training.zoo import PLANS, automaton_size, batch_of
 from tests.engine.synthesis.conftest import bundled
 
 
@@ -112,20 +113,20 @@ def test_parity_is_learnt_and_the_same_seed_gives_the_same_weights() -> None:
 
 def test_the_script_judges_on_all_sequences() -> None:
     model = bundled("Parity_All")
-    right, total, worst = exactness(model.weights, task("Parity_All"))
-    assert (right, total) == (1024, 1024)
-    assert worst < 0.5
+    judged = judge(model.weights, task("Parity_All"), 0)
+    assert (judged.right, judged.tested, judged.exhaustive) == (1024, 1024, True)
+    assert judged.worst < 0.5
     config = RnnConfig(hidden=1, inputs=1, f=(6,))
     assert automaton_size(config, model.weights, task("Parity_All"))[0] == 2
     spoilt = {name: tensor * (0 if name == "g.0.weight" else 1) for name, tensor in model.weights.items()}
-    assert exactness(spoilt, task("Parity_All"))[0] < 1024
+    assert not judge(spoilt, task("Parity_All"), 0).exact
 
 
 def test_training_sequences_for_brackets_stay_alive_half_of_the_time() -> None:
     plan, chosen = PLANS["Balanced_Parenthesis"], task("Balanced_Parenthesis")
-    x = draw(chosen, plan, torch.Generator().manual_seed(0))
-    assert x.shape == (plan.batch, plan.length, 1)
-    assert set(x.reshape(-1).tolist()) == {0, 1}
-    depth = (1 - 2 * x[:, :, 0]).cumsum(axis=1)
-    alive = (depth.min(axis=1) >= 0).mean()
+    x, wanted = batch_of(chosen, plan)(torch.Generator().manual_seed(0))
+    assert x.shape == wanted.shape == (plan.batch, plan.length, 1)
+    assert set(x.flatten().tolist()) == {0, 1}
+    depth = (1 - 2 * x[:, :, 0]).cumsum(dim=1)
+    alive = (depth.amin(dim=1) >= 0).float().mean()
     assert 0.35 < alive < 0.75
