@@ -93,7 +93,8 @@ def sizes(rows: Int[np.ndarray[Any, Any], "*batch column"]) -> Int[np.ndarray[An
     terms = np.count_nonzero(rows, axis=-1)
     factors = (np.abs(rows[..., :-1]) > 1).sum(axis=-1)
     negative = (rows <= 0).all(axis=-1) & (rows[..., :-1] != 0).any(axis=-1)
-    found: Vector = np.maximum(2 * terms - 1, 1) + 2 * factors + 2 * negative
+    below = (terms == 1) & (rows[..., -1] < 0)  # a negative constant by itself: its sign
+    found: Vector = np.maximum(2 * terms - 1, 1) + 2 * factors + 2 * negative + below
     return found
 
 
