@@ -26,7 +26,7 @@ LARGEST = 9  # description length of a plain formula
 CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
-FEW_ROWS = 64  # of more rows the banks hold too few expressions to be relied on
+FEW_ROWS = 32  # of more rows the banks hold too few expressions to be relied on
 REGRESSED = 12  # labellings given to the regression where no bank finds a whole program
 MOST_NUMBERS = 600_000  # numbers a bank may hold
 
@@ -93,6 +93,9 @@ def simplest(
     cheapest = UNBOUNDED
     # Many small variables first: their banks grow slowest, and what they find bounds the search of the others.
     ordered = sorted(groups.values(), key=lambda group: -group[1][0].labelling.variables)
+    if len(ordered[0][0]) > FEW_ROWS:
+        candidates = _regressed(ordered, machine, progress)
+        cheapest = min([cheapest, *(formulas.cost for formulas, _ in candidates if formulas.whole)])
     for number, (rows, members) in enumerate(ordered):
 
         def tick(number: int = number) -> None:
@@ -101,7 +104,7 @@ def simplest(
 
         candidates += _solve(rows, members, machine, cheapest, tick)
         cheapest = min([cheapest, *(formulas.cost for formulas, _ in candidates if formulas.whole)])
-    if cheapest == UNBOUNDED or len(ordered[0][0]) > FEW_ROWS:
+    if cheapest == UNBOUNDED and len(ordered[0][0]) <= FEW_ROWS:
         candidates += _regressed(ordered, machine, progress)
     candidates.sort(key=lambda pair: (not pair[0].whole, pair[0].update is None, pair[0].outputs is None, pair[0].cost))
     best: Found | None = None
@@ -189,7 +192,8 @@ def _solve(
         tick()
         targets.look(bank)
         found = [(_formulas(member, targets, reading), member.labelling) for member in members]
-        if not any(formulas.whole for formulas, _ in found) and (bank.largest >= CONDITIONAL or bank.full):
+        none = not any(formulas.whole for formulas, _ in found) and cheapest > 2 * CONDITIONAL
+        if none and (bank.largest >= CONDITIONAL or bank.full):
             targets.split(bank)
             found = [(_formulas(member, targets, reading), member.labelling) for member in members]
         whole = min([cheapest, *(formulas.cost for formulas, _ in found if formulas.whole)])
