@@ -15,11 +15,11 @@ Sequences = Float[np.ndarray[Any, Any], "sequence pos inputs"]
 
 
 class Preserved(NamedTuple):
-    """Measured on a sample of input sequences, against the network before the step."""
+    """Measured: outputs on a sample of input sequences against the original network, W against the step before."""
 
     output_difference: float  # the largest between raw outputs
     agreement: float  # fraction of the outputs that round to the same integer
-    sequences: int
+    update_difference: float = 0.0  # the largest between entries of W
 
 
 class Checked(NamedTuple):
@@ -40,13 +40,14 @@ def measure(before: Network, after: Network, x: Sequences) -> Preserved:
         one, other = before.run(x)[1], after.run(x)[1]
     difference = np.abs(one - other)
     largest = float(np.where(np.isnan(difference), np.inf, difference).max(initial=0.0))
-    return Preserved(largest, float((np.rint(one) == np.rint(other)).mean()), len(x))
+    return Preserved(largest, float((np.rint(one) == np.rint(other)).mean()))
 
 
 def checked(original: Network, before: Network, change: Change, x: Sequences) -> Checked:
     """The step, undone if any output of the sample rounds to another integer than the original network's (unless it
     stood so near to a half that the arithmetic's own rounding decided). `before` is what the step started from."""
-    preserved = measure(original, change.network, x)
+    moved = np.abs(change.network.hidden_columns - before.hidden_columns).max(initial=0.0)
+    preserved = measure(original, change.network, x)._replace(update_difference=float(moved))
     if preserved.agreement == 1.0 or preserved.output_difference < ARITHMETIC:
         return Checked(change, preserved)
     reason = f"undone: {1 - preserved.agreement:.2%} of the rounded outputs changed"

@@ -76,6 +76,9 @@ def test_all_five_bring_a_shift_register_to_its_form() -> None:
     assert matrix.values[-1][:, 3].tolist() == [0.0, 0.0, 1.0]
     assert [row[0] for row in table.rows] == ["whiten", "jordan", "toeplitz", "debias", "quantize"]
     assert all(row[3] == 100.0 for row in table.rows)
+    changed = [row[4] for row in table.rows]
+    assert isinstance(changed[2], float)
+    assert changed[2] < 1e-9  # Toeplitz claims to preserve W
     assert made.facts["weights before"] == "a" * 12
     assert bench.reports[0] == (0, 5, "whiten")
     again = ModelShelf(bench.kept.__getitem__).load(made)
