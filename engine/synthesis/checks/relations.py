@@ -48,6 +48,10 @@ def guessed(
             equations = list(_equations(inside, names))
             if len(equations) > known:
                 found += [_within(case, condition, one) for one in equations]
+    # Of variables that are equal one is enough for the others kinds: the equations say the rest.
+    columns = {rows[:, k].tobytes(): k for k in reversed(range(len(names)))}
+    distinct = sorted(columns.values())
+    rows, names = rows[:, distinct], [names[k] for k in distinct]
     found += _bounds(rows, names)
     found += _orders(rows, names)
     found += _remainders(rows, names, sorted({*MODULI, domain.high - domain.low + 1, domain.high + 1} - {0, 1, -1}))

@@ -1,14 +1,11 @@
-"""The arithmetic of z3's integers with Python's meaning, for `transitions.turn`."""
+"""The arithmetic of z3's integers with Python's meaning, for `turns.turn`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import z3
-
-from engine.synthesis.checks.transitions import NotCoveredError
-
-WIDEST = 8  # bits of the operands of & | ^; that they fit is required
 
 Term = Any  # an int or a z3 term
 
@@ -23,6 +20,15 @@ class Terms:
         self.width = width
         self.required: list[Any] = []
 
+    def summed(self, left: Term, right: Term) -> Term:
+        return left + right
+
+    def subtracted(self, left: Term, right: Term) -> Term:
+        return left - right
+
+    def multiplied(self, left: Term, right: Term) -> Term:
+        return left * right
+
     def divided(self, left: Term, right: int) -> Term:
         if isinstance(left, int):
             return left // right
@@ -34,15 +40,13 @@ class Terms:
             return left % right
         return left % right if right > 0 else -((-left) % (-right))
 
-    def bits(self, symbol: str, left: Term, right: Term) -> Term:
+    def bits(self, symbol: str, left: Term, right: Term, reached: Sequence[Any]) -> Term:
         if isinstance(left, int) and isinstance(right, int):
             return {"&": left & right, "|": left | right, "^": left ^ right}[symbol]
-        if self.width > WIDEST:
-            raise NotCoveredError(f"it uses {symbol} on numbers of more than {WIDEST} bits")
         for operand in (left, right):
-            self.required.append(z3.And(operand >= 0, operand < 2**self.width))
+            self.require(self.both(self.compare(">=", operand, 0), self.compare("<", operand, 2**self.width)), reached)
         if self.width == 1:
-            one, other = left == 1, right == 1
+            one, other = self.compare("==", left, 1), self.compare("==", right, 1)
             return z3.If(self._joined(symbol, one, other), 1, 0)
         total: Term = 0
         for place in range(self.width):
@@ -71,8 +75,6 @@ class Terms:
         return z3.BoolVal(found) if isinstance(found, bool) else found
 
     def either(self, condition: Any, then: Term, otherwise: Term) -> Term:
-        if isinstance(then, tuple) or isinstance(otherwise, tuple):
-            return tuple(self.either(condition, a, b) for a, b in zip(then, otherwise, strict=True))
         simple = z3.simplify(condition)
         if z3.is_true(simple):
             return then
@@ -93,5 +95,8 @@ class Terms:
     def both(self, left: Any, right: Any) -> Any:
         return z3.And(left, right)
 
-    def require(self, condition: Any) -> None:
-        self.required.append(condition)
+    def negated(self, condition: Any) -> Any:
+        return z3.Not(condition)
+
+    def require(self, condition: Any, reached: Sequence[Any]) -> None:
+        self.required.append(z3.Implies(z3.And(*reached), condition) if reached else condition)
