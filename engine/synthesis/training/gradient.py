@@ -15,7 +15,15 @@ from torch import Tensor
 
 from engine.models.rnn import Weights
 
-Layers = list[tuple[Float[Tensor, "net out fan_in"], Float[Tensor, "net out 1"]]]
+CACHE = 4 * 2**20  # bytes of states and activations beyond which networks side by side slow each other down on a CPU
+
+
+class Layer(NamedTuple):
+    """Weights as they are multiplied forwards and backwards."""
+
+    weight: Float[Tensor, "net out fan_in"]
+    bias: Float[Tensor, "net out 1"]
+    transposed: Float[Tensor, "net fan_in out"]
 
 
 class Columns(NamedTuple):
@@ -72,6 +80,36 @@ def slope(
     The loss is 0.5 log(1 + e^2) of each output's error e (section 2.2), or 0.5 e^2 if `squared`, averaged. `noise` is
     added to the states (not for prefixes).
     """
+    together = _together(weights, columns)
+    groups = [
+        {name: w[start : start + together] for name, w in weights.items()}
+        for start in range(0, len(next(iter(weights.values()))), together)
+    ]
+    found = [_slope(group, columns, noise, squared) for group in groups]
+    if len(found) == 1:
+        return found[0]
+    return Slope(
+        torch.cat([one.loss for one in found]),
+        torch.cat([one.error for one in found]),
+        {name: torch.cat([one.gradients[name] for one in found]) for name in weights},
+    )
+
+
+def _together(weights: Weights, columns: Columns) -> int:
+    """How many networks to compute at once."""
+    nets = len(next(iter(weights.values())))
+    if columns.wanted.is_cuda:
+        return nets
+    features = sum(w.shape[2] for name, w in weights.items() if name.endswith(".weight"))
+    each = features * len(columns.share) * columns.share.element_size()
+    groups = -(-nets * each // CACHE)
+    return -(-nets // min(groups, nets))
+
+
+def _slope(
+    weights: Weights, columns: Columns, noise: Float[Tensor, "pos hidden column"] | None, squared: bool
+) -> Slope:
+    """`slope` of networks that are computed at once."""
     f, g = _layers(weights, "f"), _layers(weights, "g")
     tape = _forward(f, columns, noise)
     states = torch.cat([values[-1] for values in tape], dim=2)
@@ -104,16 +142,22 @@ class _Sums:
         self.gradients[f"{layer}.bias"].add_(falling.sum(dim=2))
 
 
-def _layers(weights: Weights, part: str) -> Layers:
+def _layers(weights: Weights, part: str) -> list[Layer]:
     depth = sum(1 for name in weights if name.startswith(f"{part}.") and name.endswith(".weight"))
-    return [(weights[f"{part}.{k}.weight"], weights[f"{part}.{k}.bias"][:, :, None]) for k in range(depth)]
+    found = []
+    for k in range(depth):
+        weight, bias = weights[f"{part}.{k}.weight"], weights[f"{part}.{k}.bias"]
+        found.append(Layer(weight, bias[:, :, None], weight.transpose(1, 2).contiguous()))
+    return found
 
 
-def _through(layers: Layers, values: Float[Tensor, "net fan_in column"]) -> list[Float[Tensor, "net feature column"]]:
+def _through(
+    layers: list[Layer], values: Float[Tensor, "net fan_in column"]
+) -> list[Float[Tensor, "net feature column"]]:
     """What each layer reads, and at the end what the last one writes."""
     kept = [values]
-    for number, (weight, bias) in enumerate(layers, 1):
-        values = torch.baddbmm(bias, weight, values)
+    for number, layer in enumerate(layers, 1):
+        values = torch.baddbmm(layer.bias, layer.weight, values)
         if number < len(layers):
             values.relu_()
         kept.append(values)
@@ -121,10 +165,10 @@ def _through(layers: Layers, values: Float[Tensor, "net fan_in column"]) -> list
 
 
 def _forward(
-    f: Layers, columns: Columns, noise: Float[Tensor, "pos hidden column"] | None
+    f: list[Layer], columns: Columns, noise: Float[Tensor, "pos hidden column"] | None
 ) -> list[list[Float[Tensor, "net feature column"]]]:
     """Per position what each layer of f reads, and the state it writes."""
-    nets, hidden = f[-1][0].shape[:2]
+    nets, hidden = f[-1].weight.shape[:2]
     tape: list[list[Tensor]] = []
     for t, x in enumerate(columns.inputs):
         fed = x.new_empty((nets, hidden + x.shape[0], x.shape[1]))
@@ -143,7 +187,7 @@ def _forward(
 
 
 def _back(
-    layers: Layers,
+    layers: list[Layer],
     kept: list[Float[Tensor, "net feature column"]],
     falling: Float[Tensor, "net out column"],
     found: _Sums,
@@ -152,14 +196,14 @@ def _back(
     """The gradient by what the first layer reads, given that by what the last writes; adds those by the weights."""
     for number in reversed(range(len(layers))):
         found.add(f"{part}.{number}", falling, kept[number])
-        falling = torch.bmm(layers[number][0].transpose(1, 2).contiguous(), falling)
+        falling = torch.bmm(layers[number].transposed, falling)
         if number:
             torch.ops.aten.threshold_backward.grad_input(falling, kept[number], 0, grad_input=falling)
     return falling
 
 
 def _back_through_time(
-    f: Layers,
+    f: list[Layer],
     tape: list[list[Float[Tensor, "net feature column"]]],
     into_states: Float[Tensor, "net hidden columns"],
     followers: int,
