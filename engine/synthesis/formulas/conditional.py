@@ -1,7 +1,7 @@
 """`A if guard else B`, and `A if guard else B if other else C`: pieces from a bank, or linear, either side of a guard.
 
-All guards are tried at once: an expression's hash over the rows of every guard is one matrix product. First with few,
-short pieces; of the guards on one side of which there is one, the other side is looked for among many.
+All guards are tried at once, first with few, short pieces; of the guards on one side of which there is one, the other
+side is looked for among many.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from engine.synthesis.formulas.bank import Bank, Columns
 from engine.synthesis.formulas.expressions import Expression, size
-from engine.synthesis.formulas.guards import Guards, Mask, Masks
+from engine.synthesis.formulas.guards import Guards, Mask
 from engine.synthesis.formulas.linear import linear
+from engine.synthesis.formulas.pieces import NONE, Pieces, constants
 
 Column = Int[np.ndarray[Any, Any], " row"]
-Product = Float[np.ndarray[Any, Any], "guard column"]
 
-AT_ONCE = 4_000_000  # numbers of one matrix product
 LARGEST_GUARD = 7
 
 
@@ -38,36 +37,6 @@ NESTED = _Effort(3_000, 300, 60, 2_000)
 BEGUN = 24  # guards after which a second one is looked for
 BOTH_LINEAR = 150  # guards with linear pieces on both sides, the first ones
 ENOUGH = 2  # rows more than a linear piece has coefficients
-
-
-class Pieces:
-    """The expressions of a bank, smallest first, looked up by what they give on some of the rows."""
-
-    def __init__(self, bank: Bank, most: int | None = None) -> None:
-        self.bank = bank
-        sizes = sorted(bank.levels)
-        self.columns: Columns = np.concatenate([bank.levels[s].columns for s in sizes])[:most]
-        self.places = [(s, k) for s in sizes for k in range(len(bank.levels[s].how))][:most]
-        # Sums of products below 2^53 are exact as floating-point numbers.
-        bits = 52 - int(np.ceil(np.log2(bank.limit) + np.log2(max(bank.count, 2))))
-        self.factors = np.random.default_rng(26).integers(1, 2**bits, bank.count).astype(np.float64)
-        self.numbers = self.columns.astype(np.float64)
-
-    def match(self, hashed: Float[np.ndarray[Any, Any], " column"], wanted: Column, mask: Mask) -> Expression | None:
-        """The smallest that gives the wanted numbers on those rows; `hashed` are all expressions' hashes there."""
-        if not mask.any():
-            return None
-        y = wanted[mask]
-        constant: Expression | None = ("const", int(y[0])) if (y == y[0]).all() else None
-        for index in np.flatnonzero(hashed == float(y @ self.factors[mask])):
-            if (self.columns[index, mask] == y).all():
-                found = self.bank.expression(*self.places[int(index)])
-                return found if constant is None or size(found) <= size(constant) else constant
-        return constant
-
-    def hashes(self, masks: Masks) -> Product:
-        hashed: Product = (self.factors * masks) @ self.numbers.T
-        return hashed
 
 
 class Sides(NamedTuple):
@@ -88,11 +57,10 @@ def conditional(bank: Bank, wanted: Columns, *, nested: bool = False) -> dict[in
     short, pieces = Pieces(bank, FULL.short), Pieces(bank, FULL.pieces)
     few = (Pieces(bank, NESTED.short), Pieces(bank, NESTED.pieces))
     found: dict[int, Expression] = {}
-    for k, y in enumerate(wanted):
-        sides = _sides((short, pieces), guards, y, FULL.promising)
+    for k, sides in enumerate(_sides((short, pieces), guards, wanted, FULL.promising)):
         best = _smallest(_whole(guards, sides))
         if best is None and nested:
-            best = _smallest(_nested(few, guards, sides, y))
+            best = _smallest(_nested(few, guards, sides, wanted[k]))
         if best is not None:
             found[k] = best
     return found
@@ -117,7 +85,7 @@ def _nested(few: tuple[Pieces, Pieces], guards: Guards, sides: Sequence[Sides], 
         inner = guards.masks[: NESTED.guards] & left
         proper = np.flatnonzero(inner.any(axis=1) & (inner != left).any(axis=1))
         some = guards.some(proper.tolist())
-        best = _smallest(_whole(some, _sides(few, some, wanted, NESTED.promising, left)))
+        best = _smallest(_whole(some, _sides(few, some, wanted[None], NESTED.promising, left)[0]))
         if best is not None:
             yield ("if", guards.expressions[side.guard], side.then or best, side.otherwise or best)
 
@@ -133,47 +101,52 @@ def _cost(guards: Guards, side: Sides) -> int:
 
 
 def _sides(
-    pieces: tuple[Pieces, Pieces], guards: Guards, wanted: Column, promising: int, within: Mask | None = None
-) -> list[Sides]:
-    """For the guards with a short piece on some side the smallest pieces on both, within some rows only if so asked."""
+    pieces: tuple[Pieces, Pieces], guards: Guards, wanted: Columns, promising: int, within: Mask | None = None
+) -> list[list[Sides]]:
+    """For each wanted column, the guards with a short piece on some side and the smallest pieces on both.
+
+    Within some rows only, where so asked.
+    """
     short, many = pieces
-    rows = np.ones(len(wanted), dtype=bool) if within is None else within
-    fits = _Linear(short.bank, wanted)
-    first = [
-        Sides(number, then, other)
-        for number, then, other in _matched(short, guards, range(len(guards.masks)), wanted, rows)
-        if then is not None or other is not None
-    ]
-    first.sort(key=lambda side: (side.then is None or side.otherwise is None, _cost(guards, side)))
-    chosen = first[:promising]
+    rows = np.ones(short.bank.count, dtype=bool) if within is None else within
+    lengths = np.array([size(e) for e in guards.expressions], dtype=np.int64)
     found = []
-    for number, then, other in _matched(many, guards, [side.guard for side in chosen], wanted, rows):
-        mask = guards.masks[number] & rows
-        found.append(Sides(number, then or fits.on(mask), other or fits.on(rows & ~mask)))
-    for number in range(min(BOTH_LINEAR, len(guards.masks))):
-        mask = guards.masks[number] & rows
-        then = fits.on(mask)
-        other = fits.on(rows & ~mask) if then is not None else None
-        if then is not None and other is not None:
-            found.append(Sides(number, then, other))
+    for y, then, other in zip(wanted, *short.on_both_sides(guards.masks, wanted, rows), strict=True):
+        open_sides = (then == NONE).astype(np.int64) + (other == NONE)
+        cost = lengths + np.where(then == NONE, 0, short.sizes[then]) + np.where(other == NONE, 0, short.sizes[other])
+        order = np.lexsort((cost, open_sides))
+        chosen = order[open_sides[order] < 2][:promising].tolist()
+        found.append([*_completed(many, guards, chosen, y, rows), *_both_linear(many.bank, guards, y, rows)])
     return found
 
 
-def _matched(
-    pieces: Pieces, guards: Guards, numbers: Sequence[int], wanted: Column, rows: Mask
-) -> Iterator[tuple[int, Expression | None, Expression | None]]:
-    """Each guard with the smallest piece on either side."""
-    everywhere = pieces.hashes(rows[None])[0]
-    stride = max(1, AT_ONCE // max(len(pieces.columns), 1))
-    for start in range(0, len(numbers), stride):
-        some = list(numbers[start : start + stride])
-        masks = guards.masks[some] & rows
-        for number, mask, here in zip(some, masks, pieces.hashes(masks), strict=True):
-            yield (
-                number,
-                pieces.match(here, wanted, mask),
-                pieces.match(everywhere - here, wanted, rows & ~mask),
-            )
+def _completed(pieces: Pieces, guards: Guards, numbers: Sequence[int], wanted: Column, rows: Mask) -> Iterator[Sides]:
+    """Guards with the smallest piece on either side: from the bank, a constant, or linear."""
+    masks = guards.masks[list(numbers)] & rows
+    fits = _Linear(pieces.bank, wanted)
+    (then,), (other,) = pieces.on_both_sides(masks, wanted[None], rows)
+    both = ((then, masks), (other, rows & ~masks))
+    sides = [[_piece(pieces, fits, *one) for one in zip(i, m, constants(m, wanted), strict=True)] for i, m in both]
+    for number, one, two in zip(numbers, *sides, strict=True):
+        yield Sides(number, one, two)
+
+
+def _piece(pieces: Pieces, fits: _Linear, index: int, mask: Mask, constant: int | None) -> Expression | None:
+    if index != NONE:
+        expression = pieces.expression(int(index))
+        if constant is None or size(expression) <= size(("const", constant)):
+            return expression
+    return fits.on(mask) if constant is None else ("const", constant)
+
+
+def _both_linear(bank: Bank, guards: Guards, wanted: Column, rows: Mask) -> Iterator[Sides]:
+    """The first guards on both sides of which a linear formula is exact."""
+    fits = _Linear(bank, wanted)
+    for number, mask in enumerate(guards.masks[:BOTH_LINEAR] & rows):
+        then = fits.on(mask)
+        other = fits.on(rows & ~mask) if then is not None else None
+        if other is not None:
+            yield Sides(number, then, other)
 
 
 class _Linear:
