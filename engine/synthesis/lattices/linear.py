@@ -19,6 +19,7 @@ from sessions.errors import IwbError
 Square = Float[np.ndarray[Any, Any], "hidden hidden"]
 MOST_CELLS = 1000  # unit cells in a cell that independent columns span
 TOLERANCES = np.geomspace(1e-4, 0.2, 12)  # fractions of the longest column that count as nothing
+MEASURED = 2_000  # points whose description length decides
 ROUGH = 0.1  # a residual of so much of the shortest basis vector is no lattice
 
 
@@ -67,6 +68,7 @@ def linear_lattice(w: Square, v: Float[np.ndarray[Any, Any], "hidden inputs"], p
     """
     generators = columns(w, v, steps)
     longest = float(np.linalg.norm(generators, axis=1).max(initial=0.0))
+    measured = points[np.unique(np.linspace(0, len(points) - 1, min(len(points), MEASURED)).astype(np.int64))]
     best: tuple[float, Lattice | None] = (np.inf, None)
     seen: list[Basis] = []
     for tolerance in TOLERANCES * longest:
@@ -74,13 +76,12 @@ def linear_lattice(w: Square, v: Float[np.ndarray[Any, Any], "hidden inputs"], p
         if any(one.shape == basis.shape and np.allclose(one, basis) for one in seen) or not len(basis):
             continue
         seen.append(basis)
-        lattice = refitted(placed(basis, points), points)
-        if not fits(lattice, points):
-            continue
-        best = min(best, (description_length(points, lattice), lattice), key=lambda pair: pair[0])
+        lattice = refitted(placed(basis, measured), measured)
+        if fits(lattice, measured):
+            best = min(best, (description_length(measured, lattice), lattice), key=lambda pair: pair[0])
     if best[1] is None:
         raise IwbError("the hidden states lie on no lattice that the update makes of integer inputs", "lattices")
-    return best[1]
+    return placed(reduced(best[1].basis), points)
 
 
 def fits(lattice: Lattice, points: Points) -> bool:
