@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench setup format snapshots kill-test slow zoo clean
+.PHONY: demo test bench setup format snapshots kill-test slow zoo mips clean
 
 setup: .venv/ready
 
@@ -42,6 +42,13 @@ zoo: setup
 	$(BIN)/python -P -m engine.models.zoo.train_transformers
 	$(BIN)/python -P -m engine.models.zoo.train_base
 	$(BIN)/python -P -m engine.synthesis.training.zoo
+
+# The 62 networks of the MIPS benchmark trained anew, and a program from each. Begun again after an interruption it goes
+# on where it was. SEED=2 gives other networks.
+SEED ?= 1
+mips: setup
+	$(BIN)/iwb run mips.iwb synthesis.train_all folder=mips_networks_$(SEED) --seed $(SEED)
+	$(BIN)/iwb run mips.iwb synthesis.benchmark folder=mips_networks_$(SEED)
 
 clean:
 	rm -rf .venv build *.egg-info
