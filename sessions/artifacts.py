@@ -152,11 +152,14 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # why it is not proved
     counterexample: str = ""  # as a sequence
 
+    @property
+    def told(self) -> str:
+        """The claim, and how it is proved, why it is not, or what refutes it."""
+        extra = {"proved": self.method, "refuted": self.counterexample, "not proved": self.reason}[self.status]
+        return self.claim + (f" ({extra})" if extra else "")
+
     def __str__(self) -> str:
-        extra = (
-            self.counterexample if self.status == "refuted" else self.method if self.status == "proved" else self.reason
-        )
-        return f"{self.status}: {self.claim}" + (f" ({extra})" if extra else "")
+        return f"{self.status}: {self.told}"
 
 
 class Program(Artifact, frozen=True, kw_only=True, tag="program"):

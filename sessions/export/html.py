@@ -180,6 +180,10 @@ def _program(artifact: Program) -> str:
         else f'<li><span class="status fails">FAILS</span>: {safe(str(v))}</li>'
         for v in artifact.verdicts
     )
+    verdicts += "".join(
+        f'<li><span class="status{" fails" if p.status == "refuted" else ""}">{p.status}</span>: {safe(p.told)}</li>'
+        for p in artifact.proofs
+    )
     checked = f"<ul>{verdicts}</ul>" if verdicts else "<p>Checked against nothing.</p>"
     return highlighted(artifact.source, artifact.language) + checked
 

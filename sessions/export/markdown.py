@@ -64,7 +64,9 @@ def contents(artifact: AnyArtifact) -> str:
             verdicts = "\n".join(
                 f"- **{'holds' if verdict.holds else 'FAILS'}**: {plain(str(verdict))}" for verdict in artifact.verdicts
             )
-            return f"{fenced(artifact.source, artifact.language)}\n\n{verdicts or 'Checked against nothing.'}"
+            proofs = "\n".join(f"- **{proof.status}**: {plain(proof.told)}" for proof in artifact.proofs)
+            checked = "\n".join(part for part in (verdicts, proofs) if part)
+            return f"{fenced(artifact.source, artifact.language)}\n\n{checked or 'Checked against nothing.'}"
         case _:
             return fenced(body(artifact, width=_WIDTH, max_rows=_MAX_ROWS), "")
 

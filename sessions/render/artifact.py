@@ -103,7 +103,9 @@ def _program(artifact: Program, style: Style) -> list[str]:
     lines = [artifact.source.rstrip("\n"), ""]
     for verdict in artifact.verdicts:
         lines += wrapped(("holds: " if verdict.holds else "FAILS: ") + str(verdict), style, "  ")
-    return lines if artifact.verdicts else [*lines, "checked against nothing"]
+    for proof in artifact.proofs:
+        lines += wrapped(str(proof), style, "  ")
+    return lines if artifact.verdicts or artifact.proofs else [*lines, "checked against nothing"]
 
 
 def card_rows(artifact: Model) -> list[tuple[str, str]]:

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from engine.models.protocols import RecurrentModel
+from engine.synthesis.lattices.drawing import axes_of, drawn
 from engine.synthesis.programs.names import input_names, output_names
 from engine.synthesis.routes.automaton import Automaton
 from engine.synthesis.routes.drawing import projected
 from engine.synthesis.routes.extraction import Extraction
+from engine.synthesis.routes.weight_stages import weight_stages
 from sessions.artifacts import AnyArtifact, Column, Edge, Graph, Node, Points, Program, Proof, Table, Verdict
 
 MOST_POINTS = 2_000  # hidden states drawn
@@ -25,7 +28,8 @@ def artifacts(
     extraction: Extraction, model: RecurrentModel, verdicts: tuple[Verdict, ...], proofs: tuple[Proof, ...]
 ) -> Sequence[AnyArtifact]:
     """The program, then the stages that there are."""
-    shown: list[AnyArtifact] = [program(extraction, model, verdicts, proofs)]
+    weights, why_not = weight_stages(model, extraction.behaviour)
+    shown: list[AnyArtifact] = [program(extraction, model, verdicts, proofs, why_not), *weights]
     if extraction.automaton is not None:
         shown.append(machine_graph(extraction.automaton, model.task))
     shown.append(states(extraction, model.task))
@@ -36,7 +40,11 @@ def artifacts(
 
 
 def program(
-    extraction: Extraction, model: RecurrentModel, verdicts: tuple[Verdict, ...], proofs: tuple[Proof, ...]
+    extraction: Extraction,
+    model: RecurrentModel,
+    verdicts: tuple[Verdict, ...],
+    proofs: tuple[Proof, ...],
+    no_weights: str,
 ) -> Program:
     best = extraction.best
     proved = next((str(proof.status) for proof in proofs if proof.every_length), "")
@@ -51,9 +59,10 @@ def program(
     }
     if extraction.automaton is not None and best.route.startswith("automaton"):
         facts |= _stages(extraction.automaton)
-    refusals = [one.reason for one in extraction.refused if one.route == "automaton"]
-    if refusals:
-        facts["stage reasons"] = {"machine": refusals[0]}
+    reasons = {"weights": no_weights, "normal form": no_weights} if no_weights else {}
+    reasons |= dict([("machine", one.reason) for one in extraction.refused if one.route == "automaton"][:1])
+    if reasons:
+        facts["stage reasons"] = reasons
     return Program(
         title=f"Program {model.task}".rstrip(),
         summary=f"{best.route}, {best.length} tokens; {verdicts[0]}" + (f"; every length: {proved}" if proved else ""),
@@ -205,7 +214,7 @@ def states(extraction: Extraction, task: str) -> Points:
             labels=tuple(f"output {output[k]}, after {time[k]} inputs" for k in chosen),
             colour=output[chosen].astype(np.float64),
             axis_names=axes,
-            facts={"stage": "states", "inputs": str(behaviour.domain)},
+            facts={"stage": "states", "inputs": str(behaviour.domain), **_lattice(extraction, flat)},
         )
     explored, clusters = automaton.explored, automaton.clusters
     state = automaton.state_of_clusters()[clusters.label]
@@ -222,5 +231,13 @@ def states(extraction: Extraction, task: str) -> Points:
         labels=tuple(f"state {state[k]}, after {explored.time[k]} inputs" for k in chosen),
         colour=state[chosen].astype(np.float64),
         axis_names=axes,
-        facts={"stage": "states", **_stages(automaton)},
+        facts={"stage": "states", **_stages(automaton), **_lattice(extraction, explored.hidden)},
     )
+
+
+def _lattice(extraction: Extraction, hidden: Float[np.ndarray[Any, Any], "point hidden"]) -> dict[str, Any]:
+    """The lattice in the plane in which these hidden states are drawn, where they lie on one."""
+    if extraction.lattice is None:
+        return {}
+    axes, centre, _ = axes_of(hidden)
+    return {"lattice": drawn(extraction.lattice.lattice, axes, centre)}

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from engine.models.protocols import RecurrentModel
+from engine.synthesis.automata.learning import by_asking
 from engine.synthesis.automata.machine import UNKNOWN, Mealy, build, minimise, reachable
 from engine.synthesis.automata.states import Clusters, Explored, apart, cluster, explore
 from engine.synthesis.domain import Domain
@@ -101,10 +102,12 @@ def find_automaton(
             explored, tolerance=tolerance, most=most_states, progress=lambda d, n: progress("cluster", d, n)
         )
     except IwbError:
-        if not merge or tolerance is not None or not explored.whole or len(explored.hidden) > MOST_MERGED:
+        # Distance tells nothing: the states are learned by asking, or else merged where all that follows agrees.
+        learned = by_asking(model, symbols, explored, most_states) if tolerance is None else None
+        small = explored.whole and len(explored.hidden) <= MOST_MERGED
+        if learned is None and (not merge or tolerance is not None or not small):
             raise
-        # Distance tells nothing: merge the visited states that agree on everything that was seen to follow them.
-        clusters, by_behaviour = apart(explored), True
+        clusters, by_behaviour = learned or apart(explored), True
     progress("minimise", 0, 1)
     unminimised, asked = build(model, symbols, explored, clusters)
     if not merge and not reachable(unminimised).complete:

@@ -95,7 +95,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "last inputs and outputs, a minimal automaton, counts, registers), checked against network and task, and "
         "proved equal to the task's specification where a proof is found.",
         params=ExtractParams,
-        gives=("program", "graph", "points", "table"),
+        gives=("program", "matrix", "graph", "points", "table"),
         function=extract_program,
         version=2,
         source="Michaud et al. 2024 (MIPS), section 4; Myhill-Nerode minimisation with the network as oracle",
