@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from textual.widgets import Input
 
+from sessions.artifacts import Text
 from sessions.components import Head, Mlp
 from sessions.errors import CallError
+from sessions.steps import Stored
 from tui.panes import program_bench as bench
 from tui.panes.program_lines import selected_by
 from tui.panes.program_parts import OVERVIEW
@@ -165,7 +167,7 @@ class ProgramPane(ProgramSight):
             return
         model = step.inputs.get("model") if step is not None else None
         info = self.store.catalogue[STEP]
-        self.app.start(STEP, values_for(info, written, program=now.id, model=model))
+        self.app.start(STEP, values_for(info, written, program=now.id, model=model, graph=self.parts.graph_id))
         self.selection.change(position=0)
         self._awaited = True
         self.leave_field()
@@ -257,16 +259,30 @@ class ProgramPane(ProgramSight):
         self.app.tells_anew(self)
         self.app.refresh_lines("status")
 
-    def on_row_table_selected(self, event: RowTable.Selected) -> None:
-        """The row's program; backspace goes back to the table."""
+    async def on_row_table_selected(self, event: RowTable.Selected) -> None:
+        """The row's program: its artifact, and backspace goes back to the table; else what the step's text holds."""
         event.stop()
         if self.table is None or event.table is not self.rows:
             return
         step = self.shown.step if self.shown is not None else None
         left = self.store.of_step(step.id) if step is not None else ()
         program = bench.program_of_row(self.table, event.row, left)
-        if program is None:
-            live = self.shown is not None and self.shown.live
-            self.app.say("its program is kept when the benchmark has ended" if live else "this row has no program")
-            return
-        self.selection.show(self.VIEW, program)
+        if program is not None:
+            self.selection.show(self.VIEW, program)
+        elif self.shown is not None and self.shown.live:
+            self.app.say("its program is kept when the benchmark has ended")
+        else:
+            await self._open_listing(left, str(self._row().get("task", "")))
+
+    async def _open_listing(self, left: tuple[Stored, ...], task: str) -> None:
+        """The program of a task, from the text of all programs, over the view."""
+        from tui.screens.listing import ListingScreen
+
+        for stored in left:
+            if stored.kind == "text" and task:
+                text = await self.investigation.fetch(stored.id)
+                found = bench.listing_of(text, task) if isinstance(text, Text) else None
+                if found is not None:
+                    self.app.push_screen(ListingScreen(task, found.source, found.said))
+                    return
+        self.app.say("this row has no program")

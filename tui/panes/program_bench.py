@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sessions.artifacts import Table
+from sessions.artifacts import Table, Text
 from sessions.steps import Stored
+from tui.widgets.code_view import Mark, Said
 
-FIRST = ("#", "task", "solved", "route", "length", "every length", "network", "target", "paper", "GPT-4", "seconds")
-PEERS = ("paper", "GPT-4")
+FIRST = ("#", "task", "solved", "length", "every length", "route", "network", "target", "its length", "MIPS", "GPT-4")
+PEERS = ("MIPS", "GPT-4")
 FROZEN = 2  # the number and the task stay when the other columns scroll
 
 
@@ -28,9 +30,12 @@ def counted(table: Table) -> str:
         return f"{len(table.rows)} rows"
     at = names.index("solved")
     cells = [row[at] for row in table.rows]
-    done = [cell for cell in cells if cell is not None]
+    done = [cell for cell in cells if cell not in (None, "")]
     solved = sum(cell in (True, "yes", "✓") for cell in done)
-    others = [f"{name} {sum(row[names.index(name)] is True for row in table.rows)}" for name in PEERS if name in names]
+    no = (None, "", "no", False)
+    others = [
+        f"{name} {sum(row[names.index(name)] not in no for row in table.rows)}" for name in PEERS if name in names
+    ]
     words = f"{len(done)} of {len(cells)} done, {solved} solved"
     return words + (f"; of all {', '.join(others)}" if others else "")
 
@@ -54,3 +59,27 @@ def program_of_row(table: Table, row: int, left: Sequence[Stored]) -> int | None
                 return found
             return programs[found] if 0 <= found < len(programs) else None
     return next((s.id for s in left if s.kind == "program" and task and s.title.split()[-1:] == [task]), None)
+
+
+class Listing(NamedTuple):
+    """A program as the benchmark's text holds it."""
+
+    source: str
+    said: tuple[Said, ...]
+
+
+def listing_of(text: Text, task: str) -> Listing | None:
+    """The section of a task in the text of all programs: its code, and the lines on what was tested and proved."""
+    section = re.search(rf"^## {re.escape(task)}$\n(.*?)(?=^## |\Z)", text.markdown, re.MULTILINE | re.DOTALL)
+    code = re.search(r"```python\n(.*?)```", section.group(1), re.DOTALL) if section is not None else None
+    if section is None or code is None:
+        return None
+    lines = [line.removeprefix("- ") for line in section.group(1)[code.end() :].splitlines() if line.startswith("- ")]
+    return Listing(code.group(1), tuple(Said(_mark(line), line) for line in lines))
+
+
+def _mark(line: str) -> Mark:
+    """Whether a line of the text says that something holds."""
+    if line.startswith("not proved"):
+        return "open"
+    return "no" if line.startswith("refuted") or "first difference" in line else "yes"

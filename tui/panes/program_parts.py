@@ -18,6 +18,7 @@ from tui.panes.program_verdicts import compared_of, said_of
 from tui.widgets.automaton_picture import breadth_first
 from tui.widgets.code_view import CodeView
 from tui.widgets.graph_view import GraphView
+from tui.widgets.lattice import Lattice, lattice_of
 from tui.widgets.scatter import Scatter
 
 WIDE, TALL = 96, 20  # from this size on the opened stage stands beside the code
@@ -81,9 +82,22 @@ class ProgramParts(Container):
         return found if isinstance(found, Graph) else None
 
     @property
+    def graph_id(self) -> int | None:
+        """The automaton's id among the artifacts."""
+        held = next((s.held for s in self.stages if s.name == "machine"), ())
+        return next((number for number, artifact in held if isinstance(artifact, Graph)), None)
+
+    @property
     def points(self) -> Points | None:
         found = self._first("states", Points)
         return found if isinstance(found, Points) else None
+
+    def _lattice(self, points: Points) -> Lattice | None:
+        """The lattice of the states: the drawing's own, else one found afterwards in the same plane."""
+        stage = self.stage("states")
+        drawn = [a for _, a in (stage.held if stage is not None else ()) if isinstance(a, Points)]
+        found = [lattice for a in (points, *drawn) if a.axis_names == points.axis_names and (lattice := lattice_of(a))]
+        return found[0] if found else None
 
     def stage(self, name: str) -> Stage | None:
         return next((stage for stage in self.stages if stage.name == name), None)
@@ -111,7 +125,7 @@ class ProgramParts(Container):
     def _draw_beside(self, program: Program) -> None:
         self.graph_view.show(self.graph, empty="this program was not read from an automaton")
         if self.points is not None:
-            self.scatter.show(self.points)
+            self.scatter.show(self.points, self._lattice(self.points))
         stage = self.stage(self.opened)
         if stage is not self._drawn:
             self._drawn = stage

@@ -15,7 +15,7 @@ from tui.panes import program_bench as bench
 from tui.panes.base import Empty, Pane, Shown
 from tui.panes.program_lines import lines_with, origins_of, told_of, unread_of
 from tui.panes.program_parts import OVERVIEW, ProgramParts
-from tui.panes.program_stages import STAGES, Stage, is_proof, stages_of
+from tui.panes.program_stages import AFTERWARDS, STAGES, Stage, is_proof, stages_of
 from tui.panes.program_steps import Walk, node_of, walk_of
 from tui.panes.program_verdicts import counted
 from tui.panes.program_walk import STEP, WalkPart
@@ -125,11 +125,30 @@ class ProgramSight(Pane):
             found += [s for s in self.store.of_step(one.id) if s.kind in kinds]
         return tuple(dict.fromkeys(found))
 
+    def _afterwards(self) -> dict[int, str]:
+        """Of what other steps have shown of the same network since, the newest: artifact and stage."""
+        step = self.shown.step if self.shown is not None else None
+        model = self.store.stored(step.inputs.get("model")) if step is not None else None
+        found: dict[int, str] = {}
+        if model is None or self.program is None or self.program.language == "rasp":
+            return found
+        for one in reversed(self.store.steps):
+            stage = AFTERWARDS.get(one.operation)
+            of = self.store.stored(one.inputs.get("model"))
+            if stage is None or one.status != "done" or stage in found.values():
+                continue
+            if of is not None and of.sha256 == model.sha256:
+                kinds = ("matrix", "points", "table") if stage != "states" else ("points",)
+                found |= {s.id: stage for s in self.store.of_step(one.id) if s.kind in kinds}
+        return found
+
     def _stages(self) -> tuple[Stage, ...]:
         if self.program is None:
             return ()
-        held = [(s.id, a) for s in self._related() if (a := self.store.loaded(s.id)) is not None]
-        return stages_of(self.program, held)
+        afterwards = self._afterwards()
+        ids = [*(s.id for s in self._related()), *afterwards]
+        held = [(i, a) for i in dict.fromkeys(ids) if (a := self.store.loaded(i)) is not None]
+        return stages_of(self.program, held, afterwards)
 
     @property
     def _of_network(self) -> bool:
@@ -159,7 +178,8 @@ class ProgramSight(Pane):
         if program is None:
             return
         walked, other, before = self._walked(), self._other(), self._walk
-        wanted = [*self._related(), *(s for s in (walked, other) if s is not None)]
+        later = [s for i in self._afterwards() if (s := self.store.stored(i)) is not None]
+        wanted = [*self._related(), *later, *(s for s in (walked, other) if s is not None)]
         missing = [s.id for s in wanted if self.store.loaded(s.id) is None]
         if missing:
             self.app.behind(partial(self._fetch_related, missing), group="related", exclusive=True)

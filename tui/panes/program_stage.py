@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from sessions.artifacts import Matrix, Program, Table
-from tui.panes.program_stages import Stage, preserved_of
+from tui.panes.program_stages import Stage, preserved_of, sliced
 from tui.panes.program_steps import Loop, Walk, row_at
 from tui.panes.program_verdicts import proof_in_words
 from tui.widgets.code_view import CodeView
@@ -17,6 +17,8 @@ from tui.widgets.data_table import RowTable
 from tui.widgets.heatmap import Heatmap
 
 MATRICES = TABLES = 3  # of one stage drawn at once
+HEATMAP_FRAME = 5  # lines of a heatmap beside its rows
+LEAST_TABLE, MOST_SAID = 5, 8
 
 
 class StagePart(Vertical):
@@ -29,6 +31,11 @@ class StagePart(Vertical):
     StagePart RowTable { border-top: solid $foreground 30%; border-title-color: $text; }
     StagePart RowTable:focus { border-top: solid $accent; }
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[int] = []  # of each matrix drawn
+        self._said: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield Static(classes="stage-words", markup=False)
@@ -46,8 +53,10 @@ class StagePart(Vertical):
     def show(self, stage: Stage | None, program: Program | None) -> None:
         """Draw this stage of the program; a stage that is absent says why."""
         held = [artifact for _, artifact in stage.held] if stage is not None else []
-        matrices = [a for a in held if isinstance(a, Matrix) and a.values.ndim == 2]
+        matrices = [part for a in held if isinstance(a, Matrix) for part in _last_slices(a)]
+        matrices = matrices[:MATRICES]
         tables = [a for a in held if isinstance(a, Table)]
+        self._rows = [len(matrix.values) for matrix in matrices]
         for at, heatmap in enumerate(self.query(Heatmap)):
             heatmap.display = at < len(matrices)
             if heatmap.display:
@@ -66,10 +75,27 @@ class StagePart(Vertical):
                 table.border_title = tables[at].title
                 table.show_table(tables[at])
         self._show_proof(stage, program)
-        words = self._words(stage, [*matrices, *tables])
+        self._said = self._words(stage, [*matrices, *tables])
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """What has room: of several matrices the first goes first, of what is said all but the first line."""
+        height = self.size.height
+        tables = sum(table.display for table in self.query(RowTable))
+        room = height - tables * LEAST_TABLE
+        heatmaps = list(self.query(Heatmap))[: len(self._rows)]
+        needed = [rows + HEATMAP_FRAME for rows in self._rows]
+        for at, heatmap in enumerate(heatmaps):
+            heatmap.display = at == len(heatmaps) - 1 or sum(needed[at:]) + 1 <= room
+            heatmap.styles.height = needed[at] if needed[at] <= room // max(1, len(heatmaps)) or tables else "1fr"
+        left = room - sum(n for n, heatmap in zip(needed, heatmaps) if heatmap.display)
+        said = self._said if not (heatmaps or tables) else self._said[: max(1, min(MOST_SAID, left))]
         line = self.query_one(".stage-words", Static)
-        line.display = bool(words)
-        line.update("\n".join(words))
+        line.display = bool(said)
+        line.update("\n".join(said))
 
     def follow(self, walk: Walk | None, position: int, loop: Loop | None) -> None:
         """The row of a truth table that an input's position is."""
@@ -89,8 +115,7 @@ class StagePart(Vertical):
         for artifact in drawn:
             if isinstance(artifact, Matrix):
                 words += preserved_of(artifact)
-        more = len([a for _, a in stage.held if isinstance(a, Matrix | Table)]) - len(drawn)
-        return [*words, f"and {more} more: b lists all results"] if more > 0 else words
+        return list(dict.fromkeys(words))
 
     def _show_proof(self, stage: Stage | None, program: Program | None) -> None:
         view = self.query_one("#stage-proof", CodeView)
@@ -98,10 +123,20 @@ class StagePart(Vertical):
         if stage is None or program is None or not view.display:
             return
         texts = [artifact for _, artifact in stage.held if isinstance(artifact, Program)]
-        proofs = [proof_in_words(proof, program.proofs)._replace(text=str(proof)) for proof in program.proofs]
+        proofs = [proof_in_words(proof, program.proofs)._replace(text=str(proof), short="") for proof in program.proofs]
         view.show(
             "\n\n".join(text.source for text in texts),
             texts[0].language if texts else "smt2",
             said=proofs,
             empty="what was proved stands below; it has not been written out for a solver",
         )
+
+
+def _last_slices(matrix: Matrix) -> list[Matrix]:
+    """A matrix as it is drawn; of one with a slice for each step, the first and the last: before and after."""
+    if matrix.values.ndim == 2:
+        return [matrix]
+    if matrix.values.ndim != 3 or not len(matrix.values):
+        return []
+    last = len(matrix.values) - 1
+    return [sliced(matrix, at) for at in dict.fromkeys((0, last))]

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sessions.artifacts import AnyArtifact, Graph, Points, Program, Table
+import msgspec
+
+from sessions.artifacts import AnyArtifact, Graph, Matrix, Points, Program, Table
 
 STAGES = ("weights", "normal form", "states", "machine", "formulas", "program", "proof")
 PROOFS = ("smt2", "dafny")  # languages of an exported proof
 SIDE_BY_SIDE = "Side by side"  # how the table of an input stepped through is titled
 
+# Operations that show a stage of a network afterwards, for an extraction that left it out.
+AFTERWARDS = {"synthesis.normalise": "normal form", "synthesis.lattice": "states"}
+
 _MISSING = {
-    "weights": "the step that made this program kept no weights",
-    "normal form": "no normal form was made of this network",
+    "weights": "the step that made this program kept no weights; synthesis.normalise shows them",
+    "normal form": "no normal form was made of this network: synthesis.normalise makes one",
     "states": "the step that made this program kept no hidden states",
     "machine": "this program was not read from a finite machine",
     "formulas": "the step that made this program kept no candidates and no truth table",
@@ -63,13 +68,22 @@ def stage_of(artifact: AnyArtifact) -> str:
     return ""
 
 
-def stages_of(program: Program, held: Iterable[tuple[int, AnyArtifact]]) -> tuple[Stage, ...]:
-    """All seven, in their order, with what shows them among the artifacts that belong to the program."""
+def stages_of(
+    program: Program, held: Iterable[tuple[int, AnyArtifact]], afterwards: Mapping[int, str] | None = None
+) -> tuple[Stage, ...]:
+    """All seven, in their order, with what shows them among the artifacts that belong to the program.
+
+    `afterwards`: of an artifact that another step left, the stage that this step shows.
+    """
     shown: dict[str, list[tuple[int, AnyArtifact]]] = {name: [] for name in STAGES}
     for number, artifact in held:
         name = stage_of(artifact)
+        if number in (afterwards or {}):
+            name = (afterwards or {})[number] if isinstance(artifact, Matrix | Points | Table) else ""
         if name and name != "program" and all(number != other for other, _ in shown[name]):
             shown[name].append((number, artifact))
+    normal = [(n, a) for n, a in shown["normal form"] if isinstance(a, Matrix) and a.values.ndim > 2]
+    shown["weights"] = shown["weights"] or [(n, sliced(a, 0)) for n, a in normal]  # they stand before the first step
     told = program.facts.get("stage reasons")
     reasons: Mapping[str, object] = told if isinstance(told, Mapping) else {}
     stages = []
@@ -78,6 +92,17 @@ def stages_of(program: Program, held: Iterable[tuple[int, AnyArtifact]]) -> tupl
         reason = "" if there else str(reasons.get(name) or _MISSING.get(name, "absent"))
         stages.append(Stage(name, tuple(shown[name]), reason))
     return tuple(stages)
+
+
+def sliced(matrix: Matrix, at: int) -> Matrix:
+    """One slice of a matrix with three axes, named by its label; one with two axes as it is."""
+    if matrix.values.ndim != 3:
+        return matrix
+    axis = matrix.axes[0]
+    label = axis.labels[at] if axis.labels else f"{axis.name} {at}"
+    return msgspec.structs.replace(
+        matrix, title=f"{matrix.title}, {label}", values=matrix.values[at], axes=matrix.axes[1:], marks=()
+    )
 
 
 def preserved_of(artifact: AnyArtifact) -> list[str]:

@@ -308,7 +308,7 @@ def row_at(
     old = walk.values(position - 1, "variable") if position else start
     state = walk.state(position - 1) if position else ""
     known = {**old, **walk.values(position, "input"), **({"state": state, "old state": state} if state else {})}
-    places = [(at, known[column.name]) for at, column in enumerate(columns) if column.name in known]
+    places = [(at, known[c.name]) for at, c in enumerate(columns) if c.name in known and c.help != "written"]
     names = {columns[at].name for at, _ in places}
     if not names & set(walk.values(position, "input")):
         return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from sessions.artifacts import Program, Proof, Verdict
 from tui.panes.program_lines import remarks_of, unread_of
 from tui.widgets.code_view import Said
 
-SHORT_CLAIM = 24  # characters
 _SHORT = {"the network": "network", "the task's target": "target"}
 
 
@@ -50,7 +51,9 @@ def proof_in_words(proof: Proof, among: tuple[Proof, ...] = ()) -> Said:
     """`every length: proved by induction`, or why not. Where several are about it, by their claims."""
     alone = sum(other.every_length for other in among) < 2
     about = "every length" if proof.every_length and alone else proof.claim
-    short = about if len(about) <= SHORT_CLAIM else "every length" if proof.every_length else "one length"
+    one = re.search(r"length (\d+)|(\d+) elements", proof.claim)
+    number = (one.group(1) or one.group(2)) if one is not None else ""
+    short = "every length" if proof.every_length else f"length {number}" if number else "one length"
     match proof.status:
         case "proved":
             return Said("yes", f"{about}: proved{f' by {proof.method}' if proof.method else ''}", f"{short} proved")

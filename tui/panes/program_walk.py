@@ -81,7 +81,9 @@ class WalkPart(Vertical):
             self.field.value = as_written(walk.table.facts.get("inputs"))
 
 
-def values_for(info: OperationInfo, sequences: object, *, program: int, model: int | None) -> dict[str, Any]:
+def values_for(
+    info: OperationInfo, sequences: object, *, program: int, model: int | None, graph: int | None
+) -> dict[str, Any]:
     """What the stepping operation is given: its parameters by the names that it has."""
     values: dict[str, Any] = {}
     for field in info.fields:
@@ -89,6 +91,8 @@ def values_for(info: OperationInfo, sequences: object, *, program: int, model: i
             values[field.name] = f"@{program}"
         elif field.kind == "model" and model is not None:
             values[field.name] = f"@{model}"
+        elif field.kind == "graph" or field.name == "machine":
+            values |= {field.name: f"@{graph}"} if graph is not None else {}
         elif field.name in ("inputs", "input", "sequence", "sequences"):
             values[field.name] = sequences
     return values

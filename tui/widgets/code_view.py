@@ -21,10 +21,13 @@ _ADDED_LIGHT = Style(bgcolor="#d5f2dc")
 _REMOVED_LIGHT = Style(bgcolor="#fbdcdc")
 
 
+Mark = Literal["yes", "no", "open", "note"]
+
+
 class Said(NamedTuple):
     """A sentence under the code: something holds, does not hold, is open, or is only to be known."""
 
-    mark: Literal["yes", "no", "open", "note"]
+    mark: Mark
     text: str
     short: str | None = ""  # a few words for where there is little room; empty: the sentence, cut; None: nothing
 

@@ -21,13 +21,20 @@ class Lattice(NamedTuple):
     origin: Floats
     basis: Floats  # one row for each vector, as many columns as the drawing has dimensions
 
+    def vectors(self, axes: tuple[int, ...]) -> Floats:
+        """The basis on two of the axes, without what they show as nothing."""
+        if max(axes) >= len(self.origin):
+            return np.zeros((0, 2))
+        basis = self.basis[:, list(axes)]
+        lengths = np.linalg.norm(basis, axis=1)
+        kept: Floats = basis[lengths > 1e-9 * max(1.0, float(lengths.max(initial=0.0)))]
+        return kept
+
     def within(self, box: Box, axes: tuple[int, ...], *, most: int) -> Floats | None:
         """Its points in a box on two of the axes, (point, 2); None where there are more than `most`."""
         if max(axes) >= len(self.origin):
             return np.zeros((0, 2))
-        origin, basis = self.origin[list(axes)], self.basis[:, list(axes)]
-        lengths = np.linalg.norm(basis, axis=1)
-        basis = basis[lengths > 1e-9 * max(1.0, float(lengths.max(initial=0.0)))]
+        origin, basis = self.origin[list(axes)], self.vectors(axes)
         low, high = np.array(box[0]), np.array(box[1])
         if len(basis) == 0:
             sums = np.zeros((1, 2))

@@ -8,9 +8,10 @@ from rich.style import Style
 from sessions.artifacts import Points
 from themes.colour import sequential
 from tui.widgets.inks import Inks, Piece, clipped, cut, style_of
-from tui.widgets.lattice import Lattice, lattice_of
+from tui.widgets.lattice import Box, Lattice
 from tui.widgets.plot_frame import nice_ticks, tick_text
 
+SPARSE = 60  # cells for each point of a lattice, from which on its lines are drawn too
 GROUPS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -30,7 +31,7 @@ class PointsPicture:
         self.path: tuple[tuple[float, ...], ...] = ()  # further places that must lie in the view
         self.here: tuple[float, ...] | None = None  # a place of its own: where an input stepped through has come to
         self.here_words = ""
-        self._net: frozenset[tuple[int, int]] = frozenset()  # the cells in which a point of the lattice lies
+        self._net: dict[tuple[int, int], str] = {}  # cells in which a point of the lattice lies, or a line between two
         self._net_words = ""
         self._cells: dict[tuple[int, int], int] = {}  # column, line -> point drawn there
         self._count: dict[tuple[int, int], int] = {}
@@ -42,7 +43,7 @@ class PointsPicture:
     def prepare(self) -> None:
         """Place every point for the present size and pair of axes."""
         width, height = self.size
-        self._cells, self._count, self._order, self._net = {}, {}, [], frozenset()
+        self._cells, self._count, self._order, self._net = {}, {}, [], {}
         xy = np.asarray(self.points.xy, dtype=np.float64)
         if xy.size == 0 or width < 16 or height < 6:
             return
@@ -84,8 +85,29 @@ class PointsPicture:
         if inside is None:
             self._net_words = "the lattice is too fine to draw"
             return
-        self._net = frozenset(self._cell_of(float(px), float(py)) for px, py in inside)
-        self._net_words = "dots: the lattice"
+        if len(inside) <= columns * lines // SPARSE:
+            self._draw_lines(self.lattice, box)
+        point = "+" if self._net else "·"
+        self._net |= {self._cell_of(float(px), float(py)): point for px, py in inside}
+        self._net_words = f"{'+' if point == '+' else 'dots'}: the lattice"
+
+    def _draw_lines(self, lattice: Lattice, box: Box) -> None:
+        """From each point of the lattice to its neighbours: few points alone would hide under the states."""
+        (low_x, low_y), (high_x, high_y) = box
+        vectors = lattice.vectors(self.axes)
+        margin = np.abs(vectors).sum(axis=0) if len(vectors) else np.zeros(2)
+        around = (low_x - margin[0], low_y - margin[1]), (high_x + margin[0], high_y + margin[1])
+        corners = lattice.within(around, self.axes, most=self._room[0] * self._room[1])
+        if corners is None:
+            return
+        columns, lines = self._room
+        size = np.array([(high_x - low_x) / columns, (high_y - low_y) / lines])
+        for vector in vectors:
+            steps = int(np.ceil(np.abs(vector / size).max())) + 1
+            along = corners[:, None] + np.linspace(0.0, 1.0, steps)[None, :, None] * vector
+            for x, y in along.reshape(-1, 2).tolist():
+                if low_x <= x <= high_x and low_y <= y <= high_y:
+                    self._net[self._cell_of(x, y)] = "·"
 
     @property
     def groups(self) -> tuple[int, ...] | None:
@@ -205,7 +227,8 @@ class PointsPicture:
             elif point is not None:
                 out.append(self._glyph(point))
             elif (column, row) in self._net:
-                out.append(("." if plain else "·", self.inks.dim))
+                glyph = self._net[(column, row)]
+                out.append(("." if plain and glyph == "·" else glyph, self.inks.dim))
             else:
                 out.append((" ", self.inks.text))
         return out
@@ -218,8 +241,9 @@ class PointsPicture:
             round((y_ticks[-1] - y) / (y_ticks[-1] - y_ticks[0]) * (lines - 1)),
         )
 
-    def take(self, points: Points) -> None:
-        """These points, and the lattice that their facts tell of."""
+    def take(self, points: Points, lattice: Lattice | None) -> None:
+        """These points, and the lattice behind them."""
+        self.lattice = lattice
         if points is not self.points:
-            self.points, self.lattice = points, lattice_of(points)
+            self.points = points
             self.group, self.path, self.here = None, (), None

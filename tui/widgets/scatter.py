@@ -8,6 +8,7 @@ from textual.message import Message
 
 from sessions.artifacts import Points
 from tui.widgets.inks import Piece
+from tui.widgets.lattice import Lattice, lattice_of
 from tui.widgets.line_widget import LineWidget
 from tui.widgets.points_picture import PointsPicture
 
@@ -32,9 +33,9 @@ class Scatter(LineWidget):
         super().__init__(name=name, id=id, classes=classes, disabled=disabled)
         self.picture = PointsPicture()
 
-    def show(self, points: Points) -> None:
-        """Draw these points."""
-        self.picture.take(points)
+    def show(self, points: Points, lattice: Lattice | None = None) -> None:
+        """Draw these points, and a lattice over them: this one, else the one that their facts tell of."""
+        self.picture.take(points, lattice if lattice is not None else lattice_of(points))
         self._restyle_and_refresh()
 
     def toggle_lattice(self) -> bool:

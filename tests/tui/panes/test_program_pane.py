@@ -227,12 +227,16 @@ async def test_a_running_benchmark_fills_its_rows_and_keeps_order_and_cursor() -
         assert pane.rows.row == 2
         await press(pilot, "enter")
         assert "when the benchmark has ended" in bench.app.message
-        bench.engine.finish(step.id, content.benchmark(5), content.program())
+        bench.engine.finish(step.id, content.benchmark(5), content.programs_text(), content.program())
         await settle(pilot)
         await press(pilot, "g", "enter")
         assert "c = (p + q + c) // 2" in screen_text(bench.app)
         assert pane.parts.code.has_focus
         await press(pilot, "backspace")
+        await press(pilot, "g", "j", "enter")  # this row's program is in the text of all of them
+        assert type(bench.app.screen).__name__ == "ListingScreen"
+        assert "c = (p + q + c) // 2" in screen_text(bench.app)
+        await press(pilot, "escape")
         assert "5 of 62 done, 4 solved" in screen_text(bench.app)
         assert bench.app.mistakes == []
 

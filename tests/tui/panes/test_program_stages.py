@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from sessions.artifacts import Column, Graph, Node, Points, Proof, Table, Verdict
+from sessions.artifacts import Axis, Column, Graph, Matrix, Node, Points, Proof, Table, Verdict
 from sessions.errors import CallError
 from sessions.steps import Stored
 from tests.tui.panes import program_content as content
-from tui.panes.program_bench import arranged, counted, program_of_row
+from tui.panes.program_bench import arranged, counted, listing_of, program_of_row
 from tui.panes.program_stages import STAGES, stages_of
 from tui.panes.program_steps import as_written, loop_of, node_of, notes_at, point_at, row_at, sequences, walk_of
 from tui.panes.program_verdicts import compared_of, proof_in_words, said_of, verdict_in_words
@@ -196,7 +196,7 @@ def test_what_is_no_input_is_said_in_a_sentence(text: str) -> None:
 def test_a_narrow_benchmark_has_what_matters_first_and_loses_nothing() -> None:
     table = content.benchmark()
     columns, rows = arranged(table)
-    assert [column.name for column in columns][:5] == ["#", "task", "solved", "route", "length"]
+    assert [column.name for column in columns][:5] == ["#", "task", "solved", "length", "every length"]
     assert {column.name for column in columns} == {column.name for column in table.columns}
     for before, after in zip(table.rows, rows, strict=True):
         named = {c.name: v for c, v in zip(table.columns, before, strict=True)}
@@ -204,7 +204,29 @@ def test_a_narrow_benchmark_has_what_matters_first_and_loses_nothing() -> None:
 
 
 def test_a_running_benchmark_counts_what_is_done_and_solved() -> None:
-    assert counted(content.benchmark(done=5)).startswith("5 of 62 done, 4 solved")
+    assert counted(content.benchmark(done=5)) == "5 of 62 done, 4 solved; of all MIPS 31, GPT-4 41"
+
+
+def test_a_row_without_an_artifact_is_found_in_the_text_of_all_programs() -> None:
+    found = listing_of(content.programs_text(), "Base_3_Addition")
+    assert found is not None
+    assert found.source == content.ADDER
+    assert [line.mark for line in found.said] == ["yes", "open"]
+    assert listing_of(content.programs_text(), "Base_5_Addition") is None
+    assert listing_of(content.programs_text(), "Base_3") is None
+
+
+def test_what_was_shown_of_the_network_afterwards_finds_its_stage() -> None:
+    before, after = content.weights(), content.weights("normal form")
+    both = msgspec.structs.replace(
+        before, values=np.stack([before.values, after.values]), facts={},
+        axes=(Axis("stage", ("before", "after quantize")), *before.axes),
+    )  # fmt: skip
+    stages = {s.name: s for s in stages_of(content.program(), [(4, both)], {4: "normal form"})}
+    assert [number for number, _ in stages["normal form"].held] == [4]
+    shown = stages["weights"].held[0][1]
+    assert isinstance(shown, Matrix)
+    assert np.array_equal(shown.values, before.values)
 
 
 def test_the_program_of_a_row_is_that_of_its_task() -> None:

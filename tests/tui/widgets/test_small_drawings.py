@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sessions.artifacts import Curve, Points, Series
 from tui.widgets.code_lines import paired
 from tui.widgets.inks import Inks
-from tui.widgets.lattice import Lattice
+from tui.widgets.lattice import Lattice, lattice_of
 from tui.widgets.plot import SeriesPicture
 from tui.widgets.plot_frame import DotCanvas, nice_ticks, tick_text
 from tui.widgets.points_picture import PointsPicture
@@ -191,15 +191,17 @@ def test_points_without_a_finite_one_say_so():
 
 def test_the_lattice_is_drawn_where_its_points_are():
     picture = PointsPicture()
-    picture.inks, picture.size = Inks(depth="ascii"), (60, 20)
+    picture.inks, picture.size = Inks(depth="ascii"), (100, 28)
     lattice = {"origin": [0.0, 0.0], "basis": [[1.0, 0.0], [0.0, 2.0]]}
     xy = np.array([[0.0, 0.0], [4.0, 4.0]])
-    picture.take(Points(title="states", xy=xy, facts={"lattice": lattice}))
+    points = Points(title="states", xy=xy, facts={"lattice": lattice})
+    picture.take(points, lattice_of(points))
     picture.prepare()
     body = [line[picture._left + 1 :] for line in text(picture)[1 : 1 + picture._room[1]]]
-    drawn = {(x, y) for y, line in enumerate(body) for x, glyph in enumerate(line) if glyph in ".o"}
+    drawn = {(x, y) for y, line in enumerate(body) for x, glyph in enumerate(line) if glyph in "+o"}
     wanted = {picture._cell_of(float(i), float(2 * j)) for i in range(5) for j in range(3)}
     assert drawn == wanted
+    assert any("." in line for line in body)  # with lines between so few
     picture.shows_lattice = False
     picture.prepare()
     assert "." not in "".join(line[picture._left + 1 :] for line in text(picture)[1 : 1 + picture._room[1]])
