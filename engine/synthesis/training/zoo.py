@@ -5,7 +5,9 @@
 Writes TASK.safetensors and TASK.json into engine/models/zoo/rnn and a line about each attempt into record.jsonl. A task
 whose network is there is left out unless `--again`; several processes may run at once, each takes tasks that no other
 is at. It ends with status 1 when a network is not exact. (The script lives here and not beside the weights because
-models know nothing of the subjects that use them.)
+models know nothing of the subjects that use them.) Lines of the record with `"by": "script"` are attempts of scripts
+that called `train` with those numbers before there were plans: a network bundled from one of them has the plan's shape,
+and the plan run again gives another exact one, with other weights.
 
 The networks are trained, not built by hand: every weight starts at torch's default random initialisation (with `spread`
 the first biases of f are random over the alphabet) and is moved by gradients of an error of the outputs alone. No
