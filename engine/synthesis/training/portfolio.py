@@ -47,21 +47,23 @@ def stages(task: Task, base: Recipe, seed: int) -> list[Stage]:
         return [Stage((Entry(Network(n), affine),), (base.steps,)) for n in range(max(1, rank), rank + 3)]
     short = base.steps // 4
     wide = task.high - task.low > 2
-    steep = base._replace(lr=2 * base.lr, squared=True, spread=wide)
-    steady = base._replace(spread=wide)
+    quick = base._replace(lr=2 * base.lr)
+    kinks = quick._replace(squared=True)
     others = (
-        Entry(Network(1, (6,)), base),
-        Entry(Network(1, (16,)), steep),
-        Entry(Network(1, (32,)), steep),
-        Entry(Network(2, (8,)), base),
-        Entry(Network(2, (16,)), steady),
-        Entry(Network(3, (16,)), steady),
+        Entry(Network(1, (6,)), quick),
+        Entry(Network(1, (16,)), kinks),
+        Entry(Network(1, (32,)), kinks),
+        Entry(Network(1, (48,)), kinks._replace(spread=wide)),
+        Entry(Network(2, (8,)), quick),
+        Entry(Network(2, (16,)), base._replace(spread=wide)),
+        Entry(Network(3, (12,)), base),
         Entry(Network(3, (48,)), base._replace(squared=True)),
-        Entry(Network(4, (64,)), steady),
+        Entry(Network(4, (24,)), base),
+        Entry(Network(4, (64,)), base._replace(spread=wide)),
         Entry(Network(2, (), (8,)), base),
         Entry(Network(4, (32,), (32, 32)), base._replace(lr=0.6 * base.lr, squared=True, spread=wide)),
     )
-    milestones = tuple(base.steps // part for part in (8, 4, 2, 1))
+    milestones = tuple(base.steps // part for part in (4, 2, 1))
     return [
         Stage((Entry(Network(1), affine._replace(steps=short)),), (short,)),
         Stage(others, milestones, thin=True),

@@ -17,11 +17,14 @@ from engine.synthesis.training.architectures import Network, sweep
 from engine.synthesis.training.arm import Arm, Point, Row, Setting
 from engine.synthesis.training.batched import Batch, Recipe, Trained, better_half
 from engine.synthesis.training.judging import Judged, judge
+from engine.synthesis.training.polishing import polish
 from engine.synthesis.training.portfolio import Entry, Stage, better
 from engine.synthesis.training.sampling import batches
 
 ENOUGH = 0.01  # largest output error of a network that needs no more of it
 CANDIDATES = 3  # networks judged at a time
+PROMISING = 0.5  # share of its outputs right from which a network is worth polishing
+POLISH, POLISHED_ON = 4, 4_096  # times a hundred steps of L-BFGS; sequences at most
 AT_ONCE = 25  # steps between two looks at the clock
 
 Outcomes = Mapping[Network, bool]
@@ -135,7 +138,7 @@ class Search:
             assert self.stage is not None
             if self.stage.thin and self._milestone + 1 < len(self.stage.milestones) and len(trained.kept) > 3:
                 arm.training.keep(better_half(trained))
-            self._pass_on()
+            self._pass_on(trained, closest, tick)
 
     def _judged(self, trained: Trained, one: int, tick: Callable[[], None], *, give_up: bool) -> Judged:
         place = trained.kept.index(one)
@@ -153,7 +156,24 @@ class Search:
                     found.append((judged.worst, one, judged))
         if found:  # else the network stays that was exact before
             self.best = self._taken(arm, trained, *min(found)[1:])
+        if self.best is not None and self.best.row.worst >= ENOUGH:
+            self.best = self._polished(arm, self.best, tick) or self.best
         self._leave(exact=(arm.entry.network,))
+
+    def _polished(self, arm: Arm, best: Best, tick: Callable[[], None]) -> Best | None:
+        """That network trained on by L-BFGS, if it is then exact and tidier."""
+        recipe = arm.entry.recipe
+        if not self._setting.finish or recipe.l1 or recipe.state_noise:
+            return None
+        x, wanted = self._data(recipe)(torch.Generator().manual_seed(self._setting.seed))
+        weights = best.weights
+        for _ in range(POLISH):
+            weights = polish(weights, x[:POLISHED_ON], wanted[:POLISHED_ON], 100)
+            tick()
+        judged = judge(weights, self._setting.task, self._setting.seed, give_up=True, tick=tick)
+        if not judged.exact or judged.worst >= best.row.worst:
+            return None
+        return Best(best.row._replace(exact=True, worst=judged.worst), weights, judged)
 
     @staticmethod
     def _taken(arm: Arm, trained: Trained, one: int, judged: Judged | None) -> Best:
@@ -162,8 +182,11 @@ class Search:
         row = arm.rows[one]
         return Best(row if judged is None else row._replace(exact=judged.exact, worst=judged.worst), weights, judged)
 
-    def _pass_on(self) -> None:
-        """The next architecture of this round; or the next round, with the better half of them; or the next stage."""
+    def _pass_on(self, trained: Trained, closest: int, tick: Callable[[], None]) -> None:
+        """The next architecture of this round; or the next round, with the better half of them; or the next stage.
+
+        Before a stage is left, L-BFGS gets a try at the network that is `closest` to exact.
+        """
         assert self.stage is not None
         later = [k for k in range(self._turn + 1, len(self.arms)) if self.arms[k].alive]
         if later:
@@ -175,7 +198,11 @@ class Search:
             for place, k in enumerate(living):
                 self.arms[k].alive = place in kept
         if self._milestone + 1 == len(self.stage.milestones):
-            self._leave(exact=())
+            arm = self.arms[self._turn]
+            row = arm.rows[closest]
+            if row.accuracy > PROMISING:
+                self.best = self._polished(arm, self._taken(arm, trained, closest, None), tick) or self.best
+            self._leave(exact=(arm.entry.network,) if self.best is not None and self.best.row[:2] == row[:2] else ())
             return
         self._milestone += 1
         self._turn = next(k for k, arm in enumerate(self.arms) if arm.alive)

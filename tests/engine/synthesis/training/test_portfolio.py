@@ -37,7 +37,7 @@ def test_the_smallest_networks_come_first() -> None:
     assert [stage.entries[0].network.hidden for stage in stages(task("Prev3"), base, 0)] == [4, 5, 6]
     first, second = stages(task("Parity_All"), base, 0)
     assert first.entries[0].network == (1, (), ())
-    assert [entry.network.hidden for entry in second.entries[:-2]] == [1, 1, 1, 2, 2, 3, 3, 4]
+    assert [entry.network.hidden for entry in second.entries[:-2]] == [1, 1, 1, 1, 2, 2, 3, 3, 4, 4]
     assert all(entry.network.g for entry in second.entries[-2:])
 
 
