@@ -64,6 +64,10 @@ class ProgramSight(Pane):
 
     def empty(self) -> Empty:
         appears = "Here stands the program read from a network, Python or RASP, with what it was checked against."
+        running = next((step for step in self.store.running() if step.operation == BENCHMARK), None)
+        if running is not None:
+            state = f"Step {running.id} ({BENCHMARK}) is {running.status}: its table comes with the first task done."
+            return Empty(appears, state, "job.cancel")
         if self.selection.now.model is None:
             return Empty(appears, "It needs a recurrent network, such as zoo:rnn/Parity_Last3.", "view.model")
         why = {

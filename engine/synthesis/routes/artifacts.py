@@ -214,7 +214,7 @@ def states(extraction: Extraction, task: str) -> Points:
             labels=tuple(f"output {output[k]}, after {time[k]} inputs" for k in chosen),
             colour=output[chosen].astype(np.float64),
             axis_names=axes,
-            facts={"stage": "states", "inputs": str(behaviour.domain), **_lattice(extraction, flat)},
+            facts={"stage": "states", "inputs": str(behaviour.domain), **_plane(extraction, flat)},
         )
     explored, clusters = automaton.explored, automaton.clusters
     state = automaton.state_of_clusters()[clusters.label]
@@ -231,13 +231,16 @@ def states(extraction: Extraction, task: str) -> Points:
         labels=tuple(f"state {state[k]}, after {explored.time[k]} inputs" for k in chosen),
         colour=state[chosen].astype(np.float64),
         axis_names=axes,
-        facts={"stage": "states", **_stages(automaton), **_lattice(extraction, explored.hidden)},
+        facts={"stage": "states", **_stages(automaton), **_plane(extraction, explored.hidden)},
     )
 
 
-def _lattice(extraction: Extraction, hidden: Float[np.ndarray[Any, Any], "point hidden"]) -> dict[str, Any]:
-    """The lattice in the plane in which these hidden states are drawn, where they lie on one."""
-    if extraction.lattice is None:
-        return {}
+def _plane(extraction: Extraction, hidden: Float[np.ndarray[Any, Any], "point hidden"]) -> dict[str, Any]:
+    """How further hidden states are drawn in the same plane, (h - mean) axes, and the lattice where they lie on one."""
     axes, centre, _ = axes_of(hidden)
-    return {"lattice": drawn(extraction.lattice.lattice, axes, centre)}
+    facts: dict[str, Any] = {}
+    if hidden.shape[1] > 2:
+        facts["projection"] = {"mean": centre.tolist(), "axes": axes.tolist()}
+    if extraction.lattice is not None:
+        facts["lattice"] = drawn(extraction.lattice.lattice, axes, centre)
+    return facts
