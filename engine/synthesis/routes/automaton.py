@@ -23,7 +23,7 @@ from sessions.errors import IwbError
 STAGES = ("walk", "cluster", "minimise", "formulas")
 MOST_SYMBOLS = 256  # different inputs beyond which no automaton is looked for
 MOST_WALKED = 400_000  # hidden states visited
-MOST_MERGED = 5_000  # visited states that are merged by behaviour
+MOST_MERGED = 400  # visited states that are merged by behaviour: more of them make no readable machine
 
 
 class Automaton(NamedTuple):
