@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from engine.models.cells import as_mips
 from engine.models.protocols import RecurrentModel
 from engine.synthesis.normal_forms.network import Network, network_of
 
@@ -89,5 +90,5 @@ def fit(
 
 def _weights(model: RecurrentModel) -> Network | None:
     """The network's pieces, where it shows its weights."""
-    weights = getattr(model, "weights", None)
-    return None if weights is None else network_of(weights)
+    shown = as_mips(model)
+    return None if shown is None else network_of(shown.weights)

@@ -24,7 +24,7 @@ from engine.synthesis.routes.counts import count_loops
 from engine.synthesis.routes.lattice import lattice_loops
 from engine.synthesis.routes.linear import LatticeUsed
 from engine.synthesis.routes.registers import register_loops
-from engine.synthesis.routes.windows import input_loops, output_loops
+from engine.synthesis.routes.windows import FEEDBACK, input_loops, output_loops
 from sessions.errors import IwbError
 
 STAGES = ("observe", "linear", "inputs", "counts", "automaton", "outputs", "registers", "again")
@@ -91,6 +91,8 @@ def extract(
         gather(input_loops(behaviour, rng))
     with stage("counts"):
         gather(count_loops(behaviour, rng))
+    with stage("outputs"):
+        gather(output_loops(behaviour, FEEDBACK[:1]))
     automaton = None
     with stage("automaton"):
         known = any(not one.table for one in found) and not every_route
@@ -112,8 +114,9 @@ def extract(
             found.append(program)
         except IwbError as error:
             refused.append(Refused("automaton", str(error)))
-    with stage("outputs"):
-        gather(output_loops(behaviour, longer=every_route or all(one.table for one in found)))
+    if every_route or all(one.table for one in found):
+        with stage("outputs"):
+            gather(output_loops(behaviour, FEEDBACK[1:]))
     if every_route or all(one.table for one in found):
         with stage("registers"):
             gather(register_loops(behaviour, rng, lambda: progress("registers", 0, 1)))

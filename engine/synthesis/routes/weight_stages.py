@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.models.cells import as_mips, why_not_mips
 from engine.models.protocols import RecurrentModel
-from engine.models.rnn import MipsRnn
 from engine.synthesis.normal_forms.network import Network, network_of
 from engine.synthesis.normal_forms.pipeline import STEPS, Thresholds, normalised
 from engine.synthesis.routes.behaviour import Behaviour
@@ -13,16 +13,16 @@ from sessions.artifacts import AnyArtifact, Axis, Matrix
 
 MEASURED = 512  # sequences on which each step is held against the network
 LARGEST = 64  # hidden numbers of a network whose weights are shown
-APPLIES = "normal forms and the lattice of an affine update need h = f([h; x]) with ReLU layers; this is a {}"
 
 
 def weight_stages(model: RecurrentModel, behaviour: Behaviour) -> tuple[list[AnyArtifact], str]:
     """Both matrices; or none, and why they do not apply to this network."""
-    if not isinstance(model, MipsRnn):
-        return [], APPLIES.format(model.handle.architecture)
+    shown = as_mips(model)
+    if shown is None:
+        return [], why_not_mips(model)
     if model.hidden > LARGEST:
         return [], f"not shown: {model.hidden} hidden numbers"
-    network = network_of(model.weights)
+    network = network_of(shown.weights)
     chosen = np.unique(np.linspace(0, len(behaviour.x) - 1, min(len(behaviour.x), MEASURED)).astype(np.int64))
     found = normalised(network, STEPS, Thresholds(), behaviour.x[chosen].astype(np.float64))
     told = {one.change.step: one.undone or one.change.decided for one in found}

@@ -7,7 +7,7 @@ values stand before the first input is found by trying (zero first).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -68,20 +68,22 @@ def input_loops(behaviour: Behaviour, rng: np.random.Generator) -> Iterator[Cand
     yield found or Refused("last inputs", f"no formula of the last {back + 1} inputs was found")
 
 
-def output_loops(behaviour: Behaviour, *, longer: bool = True) -> Iterator[Candidate | Refused]:
-    """A program whose state is the last outputs: the very last one, with `longer` also earlier ones and inputs."""
-    tried = 0
-    for outputs, inputs in FEEDBACK if longer else FEEDBACK[:1]:
-        if outputs + inputs >= behaviour.domain.length:
-            continue
-        lags = tuple(product(range(behaviour.inputs), range(1, inputs + 1)))
-        found = _fitted(behaviour, Window(outputs, lags))
-        tried += 1
-        if found is not None:
-            yield found
-            return
-    more = "" if longer else "; with more of them not tried: formulas were found already"
-    yield Refused("last outputs", f"no formula of the last outputs was found ({tried} forms tried){more}")
+def output_loops(behaviour: Behaviour, lags: Sequence[tuple[int, int]] = FEEDBACK) -> Iterator[Candidate | Refused]:
+    """A program whose state is the last outputs, and inputs: so many of each as `lags` says, the first that does."""
+    for outputs, inputs in lags:
+        if outputs + inputs < behaviour.domain.length:
+            read = tuple(product(range(behaviour.inputs), range(1, inputs + 1)))
+            found = _fitted(behaviour, Window(outputs, read))
+            if found is not None:
+                yield found
+                return
+    looked = " or ".join(_in_words(outputs, inputs) for outputs, inputs in lags)
+    yield Refused("last outputs", f"no formula of the last {looked} was found")
+
+
+def _in_words(outputs: int, inputs: int) -> str:
+    said = "output" if outputs == 1 else f"{outputs} outputs"
+    return said + (" and input" if inputs else "")
 
 
 def _rows(behaviour: Behaviour, window: Window) -> tuple[Sequences, Sequences]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.executors import executor
 from engine.models.rnn import MipsRnn, load_rnn
 from engine.synthesis.automata.machine import Mealy
 from sessions.artifacts import Model
@@ -120,6 +121,12 @@ class Desk:
         self.reports.append((done, total, note))
         if self.stop_at is not None and f"{done} {note}" == self.stop_at:
             raise KeyboardInterrupt
+
+    def partial(self, artifact: Any) -> None:
+        self.shown = artifact
+
+    def executor(self) -> Any:
+        return executor("local:2")
 
     def checkpoints(self) -> dict[str, Any]:
         return dict(self.saved)
