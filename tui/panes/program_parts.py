@@ -46,6 +46,7 @@ class ProgramParts(Container):
         self.origins: tuple[Origin, ...] = ()  # of a RASP program: the weights that each line is
         self._drawn: Stage | None = None
         self._loop: Loop | None = None
+        self._path: tuple[Walk | None, Points, list[tuple[float, ...] | None]] | None = None
 
     def compose(self) -> ComposeResult:
         yield CodeView(id="program-code")
@@ -198,7 +199,7 @@ class ProgramParts(Container):
         """An input has come to a position: the hidden state's point, the machine's state, the program's variables."""
         points = self.points
         if points is not None:
-            path = [] if walk is None else [point_at(walk, i, points) for i in range(walk.length)]
+            path = self._path_of(walk, points)
             known = [place for place in path if place is not None]
             here = path[position] if path else None
             state = walk.state(position) if walk is not None else ""
@@ -212,6 +213,13 @@ class ProgramParts(Container):
         notes = notes_at(walk, position, self._loop) if walk is not None else {}
         changed = {line for line, text in notes.items() if "→" in text}
         self.code.annotate(notes, changed)
+
+    def _path_of(self, walk: Walk | None, points: Points) -> list[tuple[float, ...] | None]:
+        """Where an input's hidden states lie among the points; found once for each input."""
+        if self._path is None or self._path[0] is not walk or self._path[1] is not points:
+            places = [] if walk is None else [point_at(walk, i, points) for i in range(walk.length)]
+            self._path = (walk, points, places)
+        return self._path[2]
 
     def _take(self, walk: Walk | None, position: int) -> None:
         """The transition that the machine has made."""

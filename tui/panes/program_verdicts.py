@@ -50,13 +50,15 @@ def verdict_in_words(verdict: Verdict) -> Said:
 def proof_in_words(proof: Proof, among: tuple[Proof, ...] = ()) -> Said:
     """`every length: proved by induction`, or why not. Where several are about it, by their claims."""
     alone = sum(other.every_length for other in among) < 2
-    about = "every length" if proof.every_length and alone else proof.claim
     one = re.search(r"length (\d+)|(\d+) elements", proof.claim)
     number = (one.group(1) or one.group(2)) if one is not None else ""
     short = "every length" if proof.every_length else f"length {number}" if number else "one length"
+    # Of one length there is one proof; two of every length are told apart by what they claim.
+    about = short if alone or not proof.every_length else proof.claim
     match proof.status:
         case "proved":
-            return Said("yes", f"{about}: proved{f' by {proof.method}' if proof.method else ''}", f"{short} proved")
+            how = f" by {proof.method}" if proof.method.startswith("induction") else f"; {proof.method}"
+            return Said("yes", f"{about}: proved{how if proof.method else ''}", f"{short} proved")
         case "refuted":
             wrong = f" by {proof.counterexample}" if proof.counterexample else ""
             return Said("no", f"{about}: refuted{wrong}", f"{short} refuted")

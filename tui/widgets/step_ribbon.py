@@ -37,11 +37,14 @@ class StepRibbon(LineWidget):
         self.position = 0
         self.wrong: frozenset[int] = frozenset()
         self._first = 0  # the leftmost position drawn
+        self._cell = 2  # columns of a position: as wide as its widest text, and a blank
 
     def show(self, lines: Sequence[Line], length: int, position: int, wrong: Sequence[int] = ()) -> None:
         """Draw these lines. `wrong` are positions where what should agree does not."""
         self.lines, self.length, self.wrong = tuple(lines), length, frozenset(wrong)
         self.position = max(0, min(position, length - 1))
+        longest = max((len(text) for _, cells in self.lines for text in cells), default=1)
+        self._cell = max(longest, len(str(length))) + 1
         self._keep_in_view()
         self.refresh()
 
@@ -57,12 +60,6 @@ class StepRibbon(LineWidget):
     def _names(self) -> int:
         longest = max((len(name) for name, _ in self.lines), default=0)
         return min(max(longest, len(POSITION)), max(len(POSITION), self.size.width // 4)) + 1
-
-    @property
-    def _cell(self) -> int:
-        """Columns of a position: as wide as its widest text, and a blank."""
-        longest = max((len(text) for _, cells in self.lines for text in cells), default=1)
-        return max(longest, len(str(self.length))) + 1
 
     @property
     def _fit(self) -> int:
@@ -81,12 +78,12 @@ class StepRibbon(LineWidget):
         if y > len(self.lines) or not self.length:
             return []
         shown = range(self._first, min(self.length, self._first + self._fit))
-        name, cells = (POSITION, tuple(str(i + 1) for i in range(self.length))) if y == 0 else self.lines[y - 1]
+        name, cells = (POSITION, ()) if y == 0 else self.lines[y - 1]
         before = ("<" if plain else "‹") if self._first else " "
         out: list[Piece] = [(clipped(name, self._names - 1, plain).rjust(self._names - 1) + before, inks.dim)]
         for i in shown:
             here = i == self.position
-            text = cells[i] if i < len(cells) else ""
+            text = str(i + 1) if y == 0 else cells[i] if i < len(cells) else ""
             if plain:
                 text = text.replace("✓", "=").replace("✗", "x")
             space, text = " " * (self._cell - len(text)), text
