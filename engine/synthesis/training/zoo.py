@@ -6,8 +6,9 @@ Writes TASK.safetensors and TASK.json into engine/models/zoo/rnn and a line abou
 whose network is there is left out unless `--again`; several processes may run at once, each takes tasks that no other
 is at. It ends with status 1 when a network is not exact. (The script lives here and not beside the weights because
 models know nothing of the subjects that use them.) Lines of the record with `"by": "script"` are attempts of scripts
-that called `train` with those numbers before there were plans: a network bundled from one of them has the plan's shape,
-and the plan run again gives another exact one, with other weights.
+that called `train` with those numbers before there were plans: a network bundled from one of them has the plan's shape
+but not the weights that the plan gives. The six oldest bundled networks have no line; theirs were plans of an earlier
+version of this script.
 
 The networks are trained, not built by hand: every weight starts at torch's default random initialisation (with `spread`
 the first biases of f are random over the alphabet) and is moved by gradients of an error of the outputs alone. No
@@ -132,6 +133,18 @@ def try_plan(chosen: Task, plan: Plan, *, say: bool = False) -> Made:
         return not plan.noise and trained.positions == length and worst < plan.enough
 
     trained = train(config, batch, recipe, seeds=plan.seeds, seed=plan.seed, report=report)
+    if plan.refine is not None:
+        steps, lr, draw = plan.refine
+        one = int(trained.worst.argmin())
+        trained = train(
+            config,
+            batch_of(chosen, plan._replace(draw=draw)),
+            recipe._replace(steps=steps, lr=lr, curriculum=False, spread=False, halve=(), prefixes=False),
+            seeds=1,
+            seed=plan.seed,
+            start={name: w[one : one + 1] for name, w in trained.weights.items()},
+        )
+        last += steps
     best: tuple[tuple[int, int, int, float], dict[str, Tensor], Judged] | None = None
     for one in trained.worst.argsort()[:CANDIDATES].tolist():
         weights = {name: stacked[one].contiguous() for name, stacked in trained.weights.items()}
