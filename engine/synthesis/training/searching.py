@@ -130,8 +130,9 @@ class Search:
                     arm.training.finish(self._setting.finish)
                     break
         if self._finishing is not None:
+            affine = not (arm.entry.network.f or arm.entry.network.g)  # L-BFGS alone then does it
             tidy = min((arm.rows[one].worst for one in right), default=np.inf) < ENOUGH
-            if tidy or not self._setting.finish or arm.training.done >= arm.training.steps:
+            if tidy or affine or not self._setting.finish or arm.training.done >= arm.training.steps:
                 self._conclude(arm, trained, tick)
             return
         if arm.training.done >= self._until(arm):
