@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from sessions.artifacts import Table, Text
 from sessions.steps import Stored
 from tui.widgets.code_view import Mark, Said
@@ -20,7 +22,9 @@ def arranged(table: Table) -> tuple[Sequence[Any], Sequence[Any]]:
     names = [column.name for column in table.columns]
     order = [names.index(name) for name in FIRST if name in names]
     order += [at for at in range(len(names)) if at not in order]
-    return tuple(table.columns[at] for at in order), tuple(tuple(row[at] for at in order) for row in table.rows)
+    # A unit takes a line of its own, and the one there is stands in its column's name.
+    columns = tuple(msgspec.structs.replace(table.columns[at], unit="") for at in order)
+    return columns, tuple(tuple(row[at] for at in order) for row in table.rows)
 
 
 def counted(table: Table) -> str:
