@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from engine.models.rnn import RnnConfig
+from engine.models.rnn import RnnConfig, Weights
 from engine.synthesis.training.gradient import of_prefixes, of_sequences, slope
 from sessions.errors import IwbError
 
@@ -88,14 +88,24 @@ class Training:
     """Weights, Adam's moments and the generator between two steps. `state` and `restore` make it resumable exactly."""
 
     def __init__(
-        self, config: RnnConfig, batch: Batch, recipe: Recipe, *, seeds: int, seed: int, device: str = "cpu"
+        self,
+        config: RnnConfig,
+        batch: Batch,
+        recipe: Recipe,
+        *,
+        seeds: int,
+        seed: int,
+        start: Weights | None = None,
+        device: str = "cpu",
     ) -> None:
         if recipe.prefixes and (recipe.state_noise or config.inputs > 1):
             raise IwbError("every prefix at once is for one input and without state noise")
         self._config, self._batch, self._recipe, self._device = config, batch, recipe, device
         self._generator = torch.Generator().manual_seed(seed)
-        start = initial(config, seeds, self._generator, spread=recipe.spread)
-        self._flat = torch.cat([w.flatten(1) for w in start.values()], dim=1).to(device)  # (seed, parameter)
+        begun = initial(config, seeds, self._generator, spread=recipe.spread)
+        if start is not None:
+            begun = {name: start[name] for name in begun}
+        self._flat = torch.cat([w.flatten(1) for w in begun.values()], dim=1).to(device)  # (seed, parameter)
         self._mean, self._square = torch.zeros_like(self._flat), torch.zeros_like(self._flat)
         self._symbols = torch.arange(config.low, config.high + 1, dtype=torch.float32, device=device)[:, None]
         self._kept = tuple(range(seeds))
@@ -194,13 +204,16 @@ def train(
     seeds: int,
     seed: int,
     report: Callable[[int, Trained], bool] | None = None,
+    start: Weights | None = None,
     device: str = "cpu",
 ) -> Trained:
     """Train `seeds` networks side by side on the same batches; each has its own weights and its own Adam state.
 
+    `start`: stacked weights of `seeds` networks to train on from, in place of random ones.
+
     `report(step, trained)` is called every 250 steps with what there is; it may return True to stop.
     """
-    training = Training(config, batch, recipe, seeds=seeds, seed=seed, device=device)
+    training = Training(config, batch, recipe, seeds=seeds, seed=seed, start=start, device=device)
     while True:
         trained = training.step()
         if trained is None:

@@ -38,4 +38,17 @@ def ties(task: Task, size: int, length: int, rng: np.random.Generator) -> Sequen
     return x + task.low
 
 
-DRAWS = {"brackets": brackets, "ties": ties}
+def borders(task: Task, size: int, length: int, rng: np.random.Generator) -> Sequences:
+    """Uniform in half of the sequences; in the others half of the elements bring the running sum to a multiple of the
+    highest value or leave it one short of it, where a remainder is easily taken for the next."""
+    x = rng.integers(task.low, task.high + 1, (size, length, 1))
+    half = size // 2
+    total = np.zeros(half, dtype=np.int64)
+    for t in range(length):
+        missing = task.high - total % task.high - rng.integers(0, 2, half)
+        x[:half, t, 0] = np.where(rng.random(half) < 0.5, missing, x[:half, t, 0])
+        total += x[:half, t, 0]
+    return x
+
+
+DRAWS = {"brackets": brackets, "ties": ties, "borders": borders}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Drawing = Literal["task", "whole", "brackets", "ties"]
+Drawing = Literal["task", "whole", "brackets", "ties", "borders"]
 
 
 class Plan(NamedTuple):
@@ -16,7 +16,9 @@ class Plan(NamedTuple):
     `draw`: sequences of the task; every sequence there is, each time; brackets that stay open; symbols that catch up.
     `near_zero`: share of the sequences whose elements are small (ranges of more than ten values). `length`: positions
     per training sequence, 0 for the task's own (only for drawings other than "task"). `enough`: training stops at this
-    largest output error; with `noise` it never stops early. `polish`: L-BFGS steps in float64 at the end.
+    largest output error; with `noise` it never stops early. `refine`: the network of the smallest error is
+    trained on, for so many steps from this learning rate, on sequences drawn so. `polish`: L-BFGS steps in float64 at
+    the end.
     """
 
     hidden: int
@@ -36,6 +38,7 @@ class Plan(NamedTuple):
     near_zero: float = 0.25
     length: int = 0
     enough: float = 0.005
+    refine: tuple[int, float, Drawing] | None = None
     polish: int = 0
 
 
@@ -100,7 +103,7 @@ PLANS: dict[str, Plan] = {
     "Add_Mod_4": KINKS._replace(f=(16,), steps=4_000),
     "Add_Mod_5": SPREAD._replace(f=(16,), steps=4_000),
     "Add_Mod_6": KINKS,
-    "Add_Mod_7": SPREAD._replace(steps=5_000),
+    "Add_Mod_7": KINKS,
     "Add_Mod_8": KINKS,
     "Newton_Freebody": AFFINE._replace(hidden=2),
     "Newton_Gravity": AFFINE._replace(hidden=2),

@@ -13,7 +13,7 @@ from engine.models.rnn import RnnConfig, unroll
 from engine.synthesis.tasks.benchmark import TASKS, task
 from engine.synthesis.training import zoo
 from engine.synthesis.training.batched import initial
-from engine.synthesis.training.draws import ties
+from engine.synthesis.training.draws import borders, ties
 from engine.synthesis.training.judging import judge
 from engine.synthesis.training.plans import PLANS, Plan
 from engine.synthesis.training.polishing import polish
@@ -39,6 +39,26 @@ def test_the_symbols_that_are_behind_catch_up() -> None:
     changes = [(np.diff(chosen.target(x)[:, :, 0], axis=1) != 0).sum(axis=1).mean() for x in (drawn[:2_000], uniform)]
     assert changes[0] > 1.3 * changes[1]
     assert set(np.unique(drawn)) == {0, 1, 2}
+
+
+def test_sums_at_the_border_of_a_multiple_are_frequent() -> None:
+    """Half of the elements of half of the sequences lead there; among uniform ones it is 2 in 15."""
+    chosen = task("Dithering")
+    drawn = borders(chosen, 4_000, 10, np.random.default_rng(0))
+    assert (drawn.min(), drawn.max()) == (0, 15)
+    at = np.isin(np.cumsum(drawn, axis=1) % 15, (0, 14)).mean(axis=(1, 2))
+    assert at[2_000:].mean() == pytest.approx(2 / 15, abs=0.02)
+    assert at[:2_000].mean() > 0.5
+
+
+def test_refining_trains_on_from_the_best_network() -> None:
+    """With a learning rate of next to nothing (1e-5 in the end) it is the network that came out before."""
+    plan = Plan(1, (6,), seeds=4, steps=500, batch=64)
+    before = zoo.try_plan(task("Parity_All"), plan)
+    after = zoo.try_plan(task("Parity_All"), plan._replace(refine=(250, 1e-9, "task")))
+    assert after.steps == before.steps + 250
+    for name, weights in after.weights.items():
+        torch.testing.assert_close(weights, before.weights[name], atol=5e-3, rtol=0)
 
 
 def test_polishing_finds_the_affine_network_that_there_is() -> None:
