@@ -162,9 +162,19 @@ def as_mips(model: RecurrentModel) -> MipsRnn | None:
 
 def why_not_mips(model: RecurrentModel) -> str:
     """Why normal forms and the linear lattice do not apply to a network, in a sentence; empty where they do."""
-    if not isinstance(model, CellRnn):
+    if isinstance(model, MipsRnn):
         return ""
-    config = model.config
+    what = _differs(model.config) if isinstance(model, CellRnn) else "this one shows no weights"
+    if not what:
+        return ""
+    return (
+        f"normal forms and the linear lattice need h = f([h; x]) with ReLU layers and numbers in and out; {what}: "
+        "the automaton and register routes apply"
+    )
+
+
+def _differs(config: CellConfig) -> str:
+    """What keeps a network from the MIPS form."""
     what = ""
     if config.cell in ("gru", "lstm"):
         what = f"this is {'a GRU' if config.cell == 'gru' else 'an LSTM'}"
@@ -177,9 +187,4 @@ def why_not_mips(model: RecurrentModel) -> str:
         what = f"this one's inputs are {'one-hot' if config.coding == 'one-hot' else 'embedded'}"
     elif config.readout != "numbers":
         what = "this one's outputs are classes"
-    if not what:
-        return ""
-    return (
-        f"normal forms and the linear lattice need h = f([h; x]) with ReLU layers and numbers in and out; {what}: "
-        "the automaton and register routes apply"
-    )
+    return what

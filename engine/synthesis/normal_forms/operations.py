@@ -110,14 +110,15 @@ def _one(ref: str, step: str, threshold: float, ctx: Context) -> Sequence[AnyArt
 
 def _done(ref: str, steps: tuple[str, ...], thresholds: Thresholds, named: str, ctx: Context) -> Sequence[AnyArtifact]:
     """The weights before and after, what each step preserved, and the model that came out, kept in the session."""
-    from engine.models.rnn import MipsRnn
+    from engine.models.cells import as_mips, why_not_mips
     from engine.synthesis.domain import Domain
     from engine.synthesis.normal_forms.network import network_of
     from engine.synthesis.normal_forms.pipeline import normalised
 
-    model = ctx.rnn(ref)
-    if not isinstance(model, MipsRnn):
-        raise CallError(f"{model.handle.title} shows no weights", "synthesis.normalise", "choose a trained RNN")
+    given = ctx.rnn(ref)
+    model = as_mips(given)
+    if model is None:
+        raise CallError(why_not_mips(given), given.handle.title, "choose a trained RNN of that form")
     x = Domain(model.inputs, model.low, model.high, model.length).sample(SEQUENCES, ctx.rng).astype(np.float64)
     network = network_of(model.weights)
     found = normalised(network, steps, thresholds, x, ctx.progress)
