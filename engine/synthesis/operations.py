@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.operations import Operation
+from engine.synthesis.checks.operations import OPERATIONS as CHECKS
 from engine.synthesis.normal_forms.operations import OPERATIONS as NORMAL_FORMS
 from engine.synthesis.programs.operations import OPERATIONS as PROGRAMS
 from engine.synthesis.programs.stepping_operations import OPERATIONS as STEPPING
@@ -21,4 +22,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *LATTICES,
     *PROGRAMS,
     *STEPPING,
+    *CHECKS,
 )

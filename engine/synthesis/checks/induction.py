@@ -74,6 +74,8 @@ class Obligations(NamedTuple):
     inputs: list[Any]
     within: Any  # the inputs' range
     after: dict[str, Any]
+    given: tuple[Any, ...]
+    wanted: tuple[Any, ...]
     equal: Any  # the outputs are, and the terms mean what Python means
 
 
@@ -82,10 +84,11 @@ def obligations(pair: Pair, width: int) -> Obligations:
     state = {name: z3.Int(name) for name in pair.start}
     inputs = [z3.Int(f"x{k + 1}") for k in range(pair.domain.inputs)]
     after, given, wanted = pair.step(state, inputs, terms)
+    after = {name: z3.IntVal(value) if isinstance(value, int) else value for name, value in after.items()}
     low, high = pair.domain.low, pair.domain.high
     within = z3.And(*[z3.And(x >= low, x <= high) for x in inputs])
     same = [terms.compare("==", one, other) for one, other in zip(given, wanted)]
-    return Obligations(state, inputs, within, after, z3.And(*same, *terms.required))
+    return Obligations(state, inputs, within, after, given, wanted, z3.And(*same, *terms.required))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +128,8 @@ def by_relations(pair: Pair, relations: Sequence[Relation], until: float) -> Ind
 
 def _solver(step: Obligations, candidates: Sequence[Candidate], until: float, most: int = MILLISECONDS) -> z3.Solver:
     solver = z3.Solver()
-    left = int((until - time.monotonic()) * 1000)
-    solver.set("timeout", max(1, min(left, most)))
+    left = (until - time.monotonic()) * 1000
+    solver.set("timeout", max(1, int(min(left, most))))
     solver.add(step.within, *[one.before for one in candidates])
     return solver
 

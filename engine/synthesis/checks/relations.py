@@ -70,12 +70,21 @@ def _equation(coefficients: Mapping[str, int], constant: int) -> Relation:
     used = {name: c for name, c in coefficients.items() if c}
 
     def term(state: Mapping[str, Any]) -> Any:
-        left = z3.Sum([c * state[name] for name, c in used.items() if c > 0] + [max(constant, 0)])
-        right = z3.Sum([-c * state[name] for name, c in used.items() if c < 0] + [max(-constant, 0)])
-        return left == right
+        left, right = ([_times(c * sign, state[n]) for n, c in used.items() if c * sign > 0] for sign in (1, -1))
+        left += [constant] if constant > 0 else []
+        right += [-constant] if constant < 0 else []
+        return _sum(left) == _sum(right)
 
     sides = [_side(used, constant, sign) for sign in (1, -1)]
     return Relation(" == ".join(sides), term)
+
+
+def _times(coefficient: int, term: Any) -> Any:
+    return term if coefficient == 1 else coefficient * term
+
+
+def _sum(terms: Sequence[Any]) -> Any:
+    return terms[0] if len(terms) == 1 else z3.Sum([*terms]) if terms else z3.IntVal(0)
 
 
 def _side(coefficients: Mapping[str, int], constant: int, sign: int) -> str:
