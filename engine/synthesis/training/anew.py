@@ -22,6 +22,7 @@ from engine.synthesis.training.zoo import PLANS, make
 
 BASE = Recipe(6_000, lr=5e-3)
 SEEDS, BATCH = 8, 512
+TURNS = 2  # times a plan is tried, with other seeds
 
 
 class Anew(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,14 +48,14 @@ class Anew(msgspec.Struct, frozen=True, kw_only=True):
 def train_anew(name: str, seed: int, plans: bool) -> Anew:
     """Train the task's network with another seed: by its plan, if it has one and `plans`, else by the portfolio.
 
-    A plan that ends without an exact network is followed by the portfolio. The result depends on the arguments alone.
+    A plan that ends without an exact network is tried once more, and then followed by the portfolio. The result depends on the arguments alone.
     """
     torch.set_num_threads(1)
     chosen, start = task(name), time.perf_counter()
     own = seed * 10_007 + zlib.crc32(name.encode()) % 10_007  # a seed for each task
-    if plans and name in PLANS:
+    for turn in range(TURNS if plans and name in PLANS else 0):
         plan = PLANS[name]
-        config, made = make(chosen, plan._replace(seed=plan.seed + 1_000 * seed))
+        config, made = make(chosen, plan._replace(seed=plan.seed + 1_000 * seed + 500 * turn))
         if made and (judged := judge(made, chosen, own)).exact:
             return _result(config, made, judged, "plan", start)
     config, weights, judged = by_portfolio(chosen, own)
