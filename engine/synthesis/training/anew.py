@@ -48,7 +48,8 @@ class Anew(msgspec.Struct, frozen=True, kw_only=True):
 def train_anew(name: str, seed: int, plans: bool) -> Anew:
     """Train the task's network with another seed: by its plan, if it has one and `plans`, else by the portfolio.
 
-    A plan that ends without an exact network is tried once more, and then followed by the portfolio. The result depends on the arguments alone.
+    A plan that ends without an exact network is tried once more, and then followed by the portfolio. The result depends
+    on the arguments alone.
     """
     torch.set_num_threads(1)
     chosen, start = task(name), time.perf_counter()
