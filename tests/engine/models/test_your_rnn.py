@@ -65,7 +65,7 @@ def test_a_gru_that_learned_parity_becomes_a_program_and_a_machine_of_two_states
     net = trained("gru", parity, steps=350)
     torch.save(net.state_dict(), tmp_path / "parity.pt")
     (tmp_path / "parity.json").write_text(json.dumps({"family": "rnn", "readout": "classes", "length": 8}))
-    done = iwb("run", "p.iwb", "synthesis.extract", "model=parity.pt", "every_route=true", "--json").json()
+    done = iwb("run", "p.iwb", "synthesis.extract", "model=parity.pt", "--json").json()
     of = {a["kind"]: a["id"] for a in done["artifacts"]}
     program = iwb("show", "p.iwb", f"@{of['program']}", "--json").json()
     (verdict,) = program["verdicts"]
