@@ -17,7 +17,8 @@ class Plan(NamedTuple):
     `near_zero`: share of the sequences whose elements are small (ranges of more than ten values). `length`: positions
     per training sequence, 0 for the task's own (only for drawings other than "task"). `enough`: training stops at this
     largest output error; with `noise` it never stops early. `refine`: the network of the smallest error is
-    trained on, for so many steps from this learning rate, on sequences drawn so. `polish`: L-BFGS steps in float64 at
+    trained on, for so many steps from this learning rate, on sequences drawn so. `mine`: it is then trained
+    on with what it does worst, for so many rounds from this learning rate. `polish`: L-BFGS steps in float64 at
     the end.
     """
 
@@ -39,6 +40,7 @@ class Plan(NamedTuple):
     length: int = 0
     enough: float = 0.005
     refine: tuple[int, float, Drawing] | None = None
+    mine: tuple[int, float] | None = None
     polish: int = 0
 
 
@@ -106,6 +108,18 @@ PLANS: dict[str, Plan] = {
     # Not exact with this seed (3 of 6,373); the bundled one is of an earlier training: see the record.
     "Add_Mod_7": Plan(1, (16, 16), seeds=12, steps=4_000, batch=512),
     "Add_Mod_8": KINKS,
+    "Dithering": Plan(
+        2,
+        (24, 24),
+        seeds=14,
+        steps=9_000,
+        batch=512,
+        spread=True,
+        halve=(1_500, 3_000),
+        near_zero=0.0,
+        refine=(7_000, 1e-3, "borders"),
+        mine=(40, 5e-4),
+    ),
     "Newton_Freebody": AFFINE._replace(hidden=2),
     "Newton_Gravity": AFFINE._replace(hidden=2),
     "Newton_Spring": AFFINE._replace(hidden=2),

@@ -48,6 +48,7 @@ from engine.synthesis.tasks.benchmark import TASKS, Task, task
 from engine.synthesis.training.batched import Batch, Recipe, Trained, train
 from engine.synthesis.training.draws import DRAWS
 from engine.synthesis.training.judging import Judged, judge
+from engine.synthesis.training.mining import STEPS, mined
 from engine.synthesis.training.plans import PLANS, Plan
 from engine.synthesis.training.polishing import polish
 from engine.synthesis.training.sampling import batches
@@ -145,6 +146,15 @@ def try_plan(chosen: Task, plan: Plan, *, say: bool = False) -> Made:
             start={name: w[one : one + 1] for name, w in trained.weights.items()},
         )
         last += steps
+    if plan.mine is not None:
+        rounds, lr = plan.mine
+        one = int(trained.worst.argmin())
+        weights = {name: w[one] for name, w in trained.weights.items()}
+        weights = mined(weights, chosen, rounds=rounds, lr=lr, seed=plan.seed, report=_mining)
+        trained = trained._replace(
+            weights={name: w[None] for name, w in weights.items()}, worst=trained.worst[one : one + 1]
+        )
+        last += rounds * STEPS
     best: tuple[tuple[int, int, int, float], dict[str, Tensor], Judged] | None = None
     for one in trained.worst.argsort()[:CANDIDATES].tolist():
         weights = {name: stacked[one].contiguous() for name, stacked in trained.weights.items()}
@@ -159,6 +169,11 @@ def try_plan(chosen: Task, plan: Plan, *, say: bool = False) -> Made:
             break  # there is nothing to choose by but the error, and they come in its order
     assert best is not None
     return Made(config, best[1], best[2], float(trained.accuracy.max()), trained.positions, last, best[0][1])
+
+
+def _mining(number: int, worst: float) -> None:
+    if number % 10 == 0:
+        print(f"  round {number} with what it does worst: error {worst:.4f}", flush=True)
 
 
 def automaton_size(config: RnnConfig, weights: Weights, chosen: Task) -> tuple[int, int]:
