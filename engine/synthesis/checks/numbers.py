@@ -36,6 +36,11 @@ def _checked(value: Value) -> Value:
     return value
 
 
+def _divisor(value: Value) -> Value:
+    """A variable divisor is required to be positive; where the run never comes, it may be anything."""
+    return value if isinstance(value, int) else np.where(value > 0, value, 1)
+
+
 class Numbers:
     def summed(self, left: Value, right: Value) -> Value:
         return _checked(left + right)
@@ -46,11 +51,11 @@ class Numbers:
     def multiplied(self, left: Value, right: Value) -> Value:
         return _checked(left * right)
 
-    def divided(self, left: Value, right: int) -> Value:
-        return left // right
+    def divided(self, left: Value, right: Value) -> Value:
+        return left // _divisor(right)
 
-    def remainder(self, left: Value, right: int) -> Value:
-        return left % right
+    def remainder(self, left: Value, right: Value) -> Value:
+        return left % _divisor(right)
 
     def bits(self, symbol: str, left: Value, right: Value, reached: Sequence[Any]) -> Value:
         return _BITS[symbol](left, right)
@@ -75,4 +80,4 @@ class Numbers:
         for one in reached:
             missed = np.logical_and(missed, one)
         if np.any(missed):
-            raise NotCoveredError("a table has no entry for some key")
+            raise NotCoveredError("a table has no entry for some key, or a divisor is not positive")

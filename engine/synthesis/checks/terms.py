@@ -29,16 +29,21 @@ class Terms:
     def multiplied(self, left: Term, right: Term) -> Term:
         return left * right
 
-    def divided(self, left: Term, right: int) -> Term:
-        if isinstance(left, int):
-            return left // right
-        # z3 rounds so that the remainder is never negative: for positive divisors as Python does.
-        return left / right if right > 0 else (-left) / (-right)
+    def divided(self, left: Term, right: Term) -> Term:
+        # z3 rounds so that the remainder is never negative: for positive divisors (a variable one is required to be
+        # that) as Python does.
+        if isinstance(right, int):
+            if isinstance(left, int):
+                return left // right
+            return left / right if right > 0 else (-left) / (-right)
+        return left / right
 
-    def remainder(self, left: Term, right: int) -> Term:
-        if isinstance(left, int):
-            return left % right
-        return left % right if right > 0 else -((-left) % (-right))
+    def remainder(self, left: Term, right: Term) -> Term:
+        if isinstance(right, int):
+            if isinstance(left, int):
+                return left % right
+            return left % right if right > 0 else -((-left) % (-right))
+        return left % right
 
     def bits(self, symbol: str, left: Term, right: Term, reached: Sequence[Any]) -> Term:
         if isinstance(left, int) and isinstance(right, int):

@@ -26,7 +26,7 @@ LARGEST = 9  # description length of a plain formula
 CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
-FEW_ROWS = 32  # of more rows the banks hold too few expressions to be relied on
+FEW_ROWS = 24  # of more rows the banks hold too few expressions to be relied on
 REGRESSED = 12  # labellings given to the regression where no bank finds a whole program
 MOST_NUMBERS = 600_000  # numbers a bank may hold
 

@@ -200,7 +200,7 @@ def test_visited_states_are_those_that_can_be_reached() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("y = x // (x + 1)", "divides by a variable"),
+        ("y = 0 // x", "divisor is not positive"),
         ("y = x; ys.append(y)", "once per turn"),
     ],
 )
@@ -208,6 +208,13 @@ def test_what_is_not_covered_is_not_proved_and_says_why(body: str, why: str) -> 
     proved = prove(program("", body), program("", "y = 0"), Domain(1, 0, 1, 4))
     assert [proof.status for proof in proved.proofs] == ["not proved", "not proved"]
     assert all(why in proof.reason for proof in proved.proofs)
+
+
+def test_a_divisor_that_is_always_positive_is_covered() -> None:
+    proved = prove(program("", "y = 7 % (x + 1)"), program("", "y = 1 - x % 2 if x < 1 else 1"), Domain(1, 0, 1, 4))
+    assert proved.every_length.status == "refuted"  # 7 % 1 is 0
+    proved = prove(program("", "y = 7 % (x + 1)"), program("", "y = x"), Domain(1, 0, 1, 4))
+    assert proved.every_length.status == "proved"
 
 
 def test_length_is_proved_where_no_relation_is_found() -> None:

@@ -127,7 +127,7 @@ GOOD = """def f(s, t):
         ("ys.append(c)", "ys.append(c)\n        ys.append(c)", "once per turn"),
         ("ys.append(c)", "if p:\n            ys.append(c)", "under a condition"),
         ("    return", "    c = 1\n    return", "neither"),
-        ("c = p", "c = p // q", "divides by a variable"),
+        ("c = p", "c = p // 0", "divides by 0"),
         ("c = 0", "c = (1, 2)", "two things"),
         ("c = p", "d = d + 1 if p else c", "no value"),
         ("c = 0", "c = len(s)", "more than a number"),
