@@ -152,7 +152,7 @@ def test_a_wrong_call_is_one_sentence() -> None:
         extract(desk, low=3, high=1)
     with pytest.raises(IwbError, match=r"no program was found.*more than 256 different inputs"):
         extract(Desk(bundled("Binary_Addition")), high=100)
-    with pytest.raises(IwbError, match="more than 2|at most 2"):
+    with pytest.raises(IwbError, match=r"more than 2|at most 2"):
         find_automaton(bundled("Parity_Last3"), Domain(1, 0, 1, 10), most_states=2, rng=np.random.default_rng(0))
     with pytest.raises(CallError, match="tolerance"):
         parse(EXTRACT, {"model": "@1", "tolerance": "wide"})
