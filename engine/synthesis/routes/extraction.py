@@ -113,7 +113,7 @@ def extract(
             )
             found.append(program)
         except IwbError as error:
-            refused.append(Refused("automaton", str(error)))
+            refused.append(Refused("automaton", error.what))
     if every_route or all(one.table for one in found):
         with stage("outputs"):
             gather(output_loops(behaviour, FEEDBACK[1:]))
