@@ -17,7 +17,7 @@ KEYS = sorted({key for action in ACTIONS for key in action.keys} | set(TEXT) | s
 LEAVE = {"q", "ctrl+q"}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_random_keys_never_raise(seed: int) -> None:
     random_keys = random.Random(seed)
     bench = FakeBench(investigation() if seed % 2 else FakeFile())  # a full investigation, and an empty one

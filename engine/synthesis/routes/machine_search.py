@@ -27,7 +27,7 @@ CONDITIONAL = 7  # and with this much in the bank, if-then-else is tried
 EMITTED = 24  # cheapest candidates written out and measured
 UNBOUNDED = 10**6  # a cost above any
 FEW_ROWS = 24  # of more rows the banks hold too few expressions to be relied on
-REGRESSED = 12  # labellings given to the regression where no bank finds a whole program
+REGRESSED = 4  # labellings given to the regression where no bank finds a whole program
 MOST_NUMBERS = 600_000  # numbers a bank may hold
 
 

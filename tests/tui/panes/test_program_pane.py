@@ -59,7 +59,7 @@ async def test_a_program_stands_for_the_proof_that_was_kept_beside_it() -> None:
         assert pane.shown.stored.id == main_program(bench.file)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ["80x24", pytest.param("160x50", marks=pytest.mark.slow)])
 async def test_every_stage_opens(size: str) -> None:
     bench = FakeBench(extracted())
     signs = {
@@ -127,7 +127,7 @@ async def test_an_input_that_is_written_goes_to_the_engine_with_the_program() ->
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ["80x24", pytest.param("160x50", marks=pytest.mark.slow)])
 async def test_network_machine_and_program_move_together(size: str) -> None:
     bench = FakeBench(extracted())
     async with bench.app.run_test(size=SIZES[size]) as pilot:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -104,24 +103,20 @@ def test_order_that_matters_is_not_counted() -> None:
     assert "order" in refused.reason
 
 
-def digits(base: int) -> Callable[..., tuple[int, list[int]]]:
-    return lambda k, x: ((2 * k + x) % base, [(2 * k + x) // base])
-
-
 REGISTERS: dict[str, tuple[Function, Domain]] = {
-    "long division by 3": (stepwise(digits(3), 0), BITS),
     "dithering": (stepwise(lambda e, x: ((e + x) % 15, [(e + x) // 15]), 0), Domain(1, 0, 15, 10)),
     "palindromes": (stepwise(palindrome, ()), BITS),
 }
 
 
-@pytest.mark.parametrize("name", REGISTERS)
+@pytest.mark.parametrize("name", ["palindromes", pytest.param("dithering", marks=pytest.mark.slow)])
 def test_registers(name: str) -> None:
     function, domain = REGISTERS[name]
     found = only(list(register_loops(behaviour_of(function, domain), np.random.default_rng(5))))
     held(found, function, domain)
 
 
+@pytest.mark.slow
 def test_noise_has_no_program() -> None:
     """A network whose outputs follow no rule: every route says so."""
     table: Any = np.random.default_rng(6).integers(0, 2, 2**11)

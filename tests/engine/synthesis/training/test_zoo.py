@@ -114,7 +114,9 @@ def test_a_task_is_trained_by_one_process_at_a_time() -> None:
         assert again
 
 
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if k % 3 else []) for k, name in enumerate(BUNDLED)]
+)
 def test_bundled_networks_say_on_which_inputs_they_were_trained_and_are_exact(name: str) -> None:
     written, chosen = json.loads((ZOO / f"{name}.json").read_text()), task(name)
     assert [written[key] for key in ("task", "inputs", "outputs", "low", "high", "length")] == [
