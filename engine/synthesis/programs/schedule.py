@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import permutations
 from typing import NamedTuple
 
+from engine.synthesis.formulas import tidy
 from engine.synthesis.formulas.expressions import Expression, size
 from engine.synthesis.programs.loop import Loop
 
@@ -90,19 +91,11 @@ def linear(expression: Expression) -> Linear | None:
 
 
 def combination(coefficients: Linear) -> Expression:
-    """The linear expression with those coefficients, positive terms first, without `1 *` and `0`."""
-    terms = [(name, c) for name, c in coefficients.items() if c]
-    terms.sort(key=lambda term: (term[1] < 0, term[0] == ""))
-    written: Expression | None = None
-    for name, c in terms:
-        plain: Expression = ("const", abs(c)) if not name else ("var", name)
-        if name and abs(c) != 1:
-            plain = ("*", ("const", abs(c)), plain)
-        if written is None:
-            written = plain if c > 0 else ("const", c) if not name else ("-", ("const", 0), plain)
-        else:
-            written = ("+" if c > 0 else "-", written, plain)
-    return written or ("const", 0)
+    """The linear expression with those coefficients, as regression writes it."""
+    names = [name for name in coefficients if name]
+    return tidy.combination(
+        [("var", name) for name in names], [coefficients[name] for name in names], coefficients.get("", 0)
+    )
 
 
 def _solved(wanted: Linear, now: dict[str, Linear]) -> Expression | None:
